@@ -1,0 +1,131 @@
+/**
+ * Turns every `shaders/<group>/<name>.wgsl` into `src/kernels/generated/<group>/<name>.ts`: the linked WGSL text and its
+ * reflected interface as a constant type, so that a dispatch names its operands and the compiler refuses a wrong one.
+ * `shaders/common/` holds modules that are only imported. Nothing generated is committed.
+ *
+ * Usage: tsx scripts/build-shaders.ts
+ */
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { link } from 'wesl/core';
+import type { MemberInfo, TypeInfo, VariableInfo } from 'wgsl_reflect/wgsl_reflect.module.js';
+import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const shaderRoot = join(root, 'shaders');
+const outRoot = join(root, 'src', 'kernels', 'generated');
+
+const sources: Record<string, string> = {};
+for (const entry of readdirSync(shaderRoot, { recursive: true, withFileTypes: true })) {
+  if (!entry.isFile() || !entry.name.endsWith('.wgsl')) continue;
+  const path = relative(shaderRoot, join(entry.parentPath, entry.name)).split(sep).join('/');
+  sources[path] = readFileSync(join(shaderRoot, path), 'utf8');
+}
+
+rmSync(outRoot, { recursive: true, force: true });
+let count = 0;
+for (const path of Object.keys(sources).sort()) {
+  if (path.startsWith('common/')) continue;
+  try {
+    const text = generate(path, await linked(path));
+    const outPath = join(outRoot, path.replace(/[^/]+$/, (file) => `${camel(file.replace('.wgsl', ''))}.ts`));
+    mkdirSync(dirname(outPath), { recursive: true });
+    writeFileSync(outPath, text);
+    count++;
+  } catch (error) {
+    console.error(`shaders/${path}: ${(error as Error).message}`);
+    process.exitCode = 1;
+  }
+}
+console.log(`${count} shaders reflected`);
+
+async function linked(path: string): Promise<string> {
+  const text = sources[path];
+  // A module without imports or conditions is valid WGSL as it stands; linking would only reformat it.
+  if (!/^\s*import\s|@if\(/m.test(text)) return text;
+  const result = await link({
+    weslSrc: Object.fromEntries(Object.entries(sources).map(([key, value]) => [`./${key}`, value])),
+    rootModuleName: `./${path}`,
+    keepComments: false,
+    sourceMap: false,
+  });
+  return result.dest;
+}
+
+function generate(path: string, code: string): string {
+  // The reflection library parses neither `enable` of newer extensions nor subgroup types reliably; it needs neither.
+  const reflected = new WgslReflect(code.replace(/^\s*(enable|requires|diagnostic)[^;]*;/gm, ''));
+  const entries = reflected.entry.compute;
+  if (entries.length !== 1 || entries[0].name !== 'main') throw new Error('needs exactly one @compute entry named main');
+  const variables = [...reflected.uniforms, ...reflected.storage].sort((a, b) => a.binding - b.binding);
+  variables.forEach((variable, index) => {
+    if (variable.group !== 0 || variable.binding !== index) {
+      throw new Error(`binding of ${variable.name} must be @group(0) @binding(${index})`);
+    }
+  });
+  const uniform = reflected.uniforms[0];
+  if (reflected.uniforms.length > 1 || (uniform && (uniform.name !== 'args' || uniform.binding !== 0))) {
+    throw new Error('the only uniform is `args` at binding 0');
+  }
+  const constants = [...code.matchAll(/^const\s+([A-Z][A-Z0-9_]*)\s*:\s*(\w+)\s*=\s*([^;]+);/gm)].map(
+    ([, name, type, value]) => [name, { type, value: value.trim() }] as const,
+  );
+  const aliases = [...code.matchAll(/^alias\s+(\w+)\s*=\s*([^;]+);/gm)].map(
+    ([, name, value]) => [name, { value: value.trim() }] as const,
+  );
+  const overrides = [...code.matchAll(/^override\s+(\w+)\s*:\s*(\w+)\s*(?:=\s*([^;]+))?;/gm)].map(
+    ([, name, type, value]) => [name, { type, value: value?.trim() }] as const,
+  );
+  const workgroup = /@workgroup_size\(([^)]*)\)/.exec(code)?.[1].split(',').map((part) => part.trim()).filter(Boolean) ?? [];
+  const shader = {
+    name: path.replace('.wgsl', ''),
+    features: [...code.matchAll(/^\s*enable\s+([^;]+);/gm)].flatMap((match) => match[1].split(',').map((f) => f.trim())),
+    workgroupSize: workgroup.map((part) => (/^\d+u?$/.test(part) ? Number.parseInt(part, 10) : part)),
+    args: uniform ? { size: uniform.size, fields: Object.fromEntries((uniform.members ?? []).map(field)) } : null,
+    bindings: Object.fromEntries(
+      reflected.storage.sort((a, b) => a.binding - b.binding).map((variable) => [variable.name, binding(variable)]),
+    ),
+    constants: Object.fromEntries(constants),
+    aliases: Object.fromEntries(aliases),
+    overrides: Object.fromEntries(overrides),
+  };
+  const depth = path.split('/').length;
+  return [
+    `// Generated from shaders/${path} by scripts/build-shaders.ts.`,
+    `import type { Shader } from '${'../'.repeat(depth)}shader.ts';`,
+    '',
+    `export const ${camel(path.split('/').at(-1)!.replace('.wgsl', ''))}Shader = {`,
+    ...Object.entries(shader).map(([key, value]) => `  ${key}: ${JSON.stringify(value)},`),
+    `  code: ${JSON.stringify(code)},`,
+    '} as const satisfies Shader;',
+    '',
+  ].join('\n');
+}
+
+function field(member: MemberInfo) {
+  if (!['u32', 'i32', 'f32'].includes(member.type.name)) throw new Error(`args.${member.name} must be u32, i32 or f32`);
+  return [member.name, { offset: member.offset, type: member.type.name }] as const;
+}
+
+function binding(variable: VariableInfo) {
+  const access = variable.access === 'read_write' ? 'read_write' : 'read';
+  const element = (variable.type.isArray ? (variable.format as TypeInfo) : variable.type) as TypeInfo;
+  return { binding: variable.binding, access, element: scalarOf(element), width: widthOf(element), array: variable.type.isArray };
+}
+
+/** Scalar type below vectors, arrays and atomics: the type that the operand's buffer must hold. */
+function scalarOf(type: TypeInfo): string {
+  const name = type.getTypeName();
+  const match = /(?:^|<|vec[234])(f16|f32|u32|i32|f|u|i|h)>*$/.exec(name);
+  if (!match) throw new Error(`cannot read the element type of ${name}`);
+  return { f: 'f32', u: 'u32', i: 'i32', h: 'f16' }[match[1]] ?? match[1];
+}
+
+function widthOf(type: TypeInfo): number {
+  return Number(/vec([234])/.exec(type.getTypeName())?.[1] ?? 1);
+}
+
+function camel(name: string): string {
+  return name.replace(/[_-](\w)/g, (_, letter: string) => letter.toUpperCase());
+}

@@ -1,0 +1,52 @@
+/** What the adapter at hand can do: everything that the choice of a kernel variant may depend on. */
+export interface Capabilities {
+  /** A software rasteriser (lavapipe, SwiftShader, WARP) or real hardware. */
+  kind: 'gpu' | 'cpu';
+  name: string;
+  vendor: string;
+  architecture: string;
+  driver: string;
+  /** Lanes per subgroup where the adapter has one fixed size; undefined where it has none or may vary it. */
+  subgroupSize?: number;
+  f16: boolean;
+  /** `dot4I8Packed` and its relatives. */
+  packedDot: boolean;
+  timestamps: boolean;
+  immediates: boolean;
+  maxInvocations: number;
+  maxWorkgroupMemory: number;
+  maxWorkgroupsPerDimension: number;
+  maxBindingBytes: number;
+  maxBufferBytes: number;
+  /** Alignment of a storage binding's offset, bytes. */
+  storageAlignment: number;
+  uniformAlignment: number;
+}
+
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|warp|basic render/i;
+
+export function readCapabilities(device: GPUDevice, info: GPUAdapterInfo, languageFeatures: ReadonlySet<string>): Capabilities {
+  const has = (feature: string) => device.features.has(feature as GPUFeatureName);
+  const { limits } = device;
+  const fixed = info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : undefined;
+  const text = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
+  return {
+    kind: SOFTWARE.test(text) || info.isFallbackAdapter ? 'cpu' : 'gpu',
+    name: info.device || info.description || info.architecture || info.vendor || 'unknown',
+    vendor: info.vendor,
+    architecture: info.architecture,
+    driver: info.description,
+    subgroupSize: has('subgroups') && fixed ? fixed : undefined,
+    f16: has('shader-f16'),
+    packedDot: languageFeatures.has('packed_4x8_integer_dot_product'),
+    timestamps: has('timestamp-query'),
+    immediates: languageFeatures.has('immediate_address_space'),
+    maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
+    maxWorkgroupMemory: limits.maxComputeWorkgroupStorageSize,
+    maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,
+    maxBindingBytes: limits.maxStorageBufferBindingSize,
+    maxBufferBytes: limits.maxBufferSize,
+    storageAlignment: limits.minStorageBufferOffsetAlignment,
+    uniformAlignment: limits.minUniformBufferOffsetAlignment,
+  };
+}

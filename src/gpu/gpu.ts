@@ -1,0 +1,137 @@
+import { BufferPool, type BufferSlice, USAGE } from './buffers.ts';
+import { type Capabilities, readCapabilities } from './capabilities.ts';
+import { DeviceLostError, GpuError, NoAdapterError } from './errors.ts';
+import { PipelineCache } from './pipelines.ts';
+
+export interface OpenOptions {
+  /** Leave these features off although the adapter has them (tests of the fallbacks). */
+  without?: readonly ('shader-f16' | 'subgroups' | 'timestamp-query')[];
+  powerPreference?: GPUPowerPreference;
+}
+
+const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+
+// Taken as high as the adapter goes: a model decides what it needs only after the device exists.
+const WANTED_LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupSizeZ',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeWorkgroupsPerDimension',
+  'maxStorageBuffersPerShaderStage',
+] as const;
+
+/** A device with its buffers and pipelines. One Gpu may serve any number of plans. */
+export class Gpu {
+  readonly device: GPUDevice;
+  readonly capabilities: Capabilities;
+  readonly buffers: BufferPool;
+  readonly pipelines: PipelineCache;
+  /** Resolves when the device is lost, for whatever reason, `destroy` included. */
+  readonly lost: Promise<GPUDeviceLostInfo>;
+  #lostInfo: GPUDeviceLostInfo | undefined;
+  #failure: GpuError | undefined;
+  readonly #staging: GPUBuffer[] = [];
+
+  /** Takes over a device that the caller made (and keeps the right to destroy). */
+  constructor(device: GPUDevice, info: GPUAdapterInfo, languageFeatures: ReadonlySet<string>) {
+    this.device = device;
+    this.capabilities = readCapabilities(device, info, languageFeatures);
+    this.buffers = new BufferPool(device, this.capabilities);
+    this.pipelines = new PipelineCache(device);
+    this.lost = device.lost.then((lost) => {
+      this.#lostInfo = lost;
+      return lost;
+    });
+    device.addEventListener('uncapturederror', (event) => {
+      const { error } = event as GPUUncapturedErrorEvent;
+      this.#failure ??= new GpuError(`The GPU refused an operation: ${error.message}`);
+    });
+  }
+
+  static async open(entry: GPU, options: OpenOptions = {}): Promise<Gpu> {
+    const adapter = await entry.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+    if (!adapter) throw new NoAdapterError('WebGPU found no adapter on this machine');
+    const without: readonly string[] = options.without ?? [];
+    const requiredLimits: Record<string, number> = {};
+    for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
+    const device = await adapter.requestDevice({
+      label: 'wgslim',
+      requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature) && !without.includes(feature)),
+      requiredLimits,
+    });
+    return new Gpu(device, adapter.info, entry.wgslLanguageFeatures ?? new Set());
+  }
+
+  /** Throws what went wrong since the last check: a lost device, or an operation that validation refused. */
+  throwIfLost(): void {
+    if (this.#lostInfo) throw new DeviceLostError(`The GPU device was lost (${this.#lostInfo.reason}): ${this.#lostInfo.message}`);
+    if (this.#failure) {
+      const failure = this.#failure;
+      this.#failure = undefined;
+      throw failure;
+    }
+  }
+
+  /** Resolves when everything queued so far has run. */
+  async idle(): Promise<void> {
+    this.throwIfLost();
+    await Promise.race([this.device.queue.onSubmittedWorkDone(), this.lost]);
+    this.throwIfLost();
+  }
+
+  write(target: BufferSlice, data: ArrayBufferView<ArrayBuffer> | ArrayBuffer): void {
+    this.throwIfLost();
+    if (data.byteLength > target.size) throw new GpuError(`Cannot write ${data.byteLength} bytes into ${target.size}`);
+    // writeBuffer takes multiples of four bytes; what lies beyond a byte array's end in its slice is padding.
+    if (data.byteLength % 4 !== 0) {
+      const source = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+      const padded = new Uint8Array(Math.ceil(source.length / 4) * 4);
+      padded.set(source);
+      this.device.queue.writeBuffer(target.buffer, target.offset, padded);
+    } else {
+      this.device.queue.writeBuffer(target.buffer, target.offset, data);
+    }
+  }
+
+  /** Reads a range back, after everything queued before. Staging buffers are pooled by size. */
+  async read(source: BufferSlice): Promise<ArrayBuffer> {
+    this.throwIfLost();
+    const size = Math.ceil(source.size / 4) * 4;
+    if (size === 0) return new ArrayBuffer(0);
+    const staging = this.#takeStaging(size);
+    const encoder = this.device.createCommandEncoder({ label: 'read back' });
+    encoder.copyBufferToBuffer(source.buffer, source.offset, staging, 0, size);
+    this.device.queue.submit([encoder.finish()]);
+    try {
+      await staging.mapAsync(1, 0, size); // GPUMapMode.READ
+    } catch (error) {
+      await Promise.resolve(); // lets `lost` report first
+      this.throwIfLost();
+      throw new GpuError(`Reading back failed: ${(error as Error).message}`);
+    }
+    const bytes = staging.getMappedRange(0, size).slice(0, source.size);
+    staging.unmap();
+    this.#staging.push(staging);
+    this.throwIfLost();
+    return bytes;
+  }
+
+  async readFloats(source: BufferSlice): Promise<Float32Array<ArrayBuffer>> {
+    return new Float32Array(await this.read(source));
+  }
+
+  #takeStaging(size: number): GPUBuffer {
+    const index = this.#staging.findIndex((buffer) => buffer.size >= size && buffer.size <= 4 * size + 4096);
+    if (index >= 0) return this.#staging.splice(index, 1)[0];
+    if (this.#staging.length >= 4) this.buffers.destroy(this.#staging.shift() as GPUBuffer);
+    return this.buffers.create(size, 'read back', USAGE.MAP_READ | USAGE.COPY_DST);
+  }
+
+  destroy(): void {
+    this.device.destroy();
+  }
+}

@@ -1,0 +1,74 @@
+import { GpuError } from './errors.ts';
+import { type Program, programKey } from './program.ts';
+
+/** A compiled program and the layout that its bind groups are made with. */
+export interface CompiledProgram {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/**
+ * Compiles each program once per device. Requests for a program that is still compiling share its promise, so that a
+ * plan asks for all its pipelines at once and the driver compiles them in parallel.
+ */
+export class PipelineCache {
+  readonly #device: GPUDevice;
+  readonly #compiled = new Map<string, Promise<CompiledProgram>>();
+  readonly #modules = new Map<string, GPUShaderModule>();
+  readonly #layouts = new Map<string, GPUBindGroupLayout>();
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  get size(): number {
+    return this.#compiled.size;
+  }
+
+  compile(program: Program): Promise<CompiledProgram> {
+    const key = programKey(program);
+    let compiled = this.#compiled.get(key);
+    if (!compiled) {
+      compiled = this.#create(program);
+      this.#compiled.set(key, compiled);
+    }
+    return compiled;
+  }
+
+  async #create(program: Program): Promise<CompiledProgram> {
+    let module = this.#modules.get(program.code);
+    if (!module) {
+      module = this.#device.createShaderModule({ code: program.code, label: program.name });
+      this.#modules.set(program.code, module);
+    }
+    const layout = this.#layout(program);
+    try {
+      const pipeline = await this.#device.createComputePipelineAsync({
+        label: program.name,
+        layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: { module, entryPoint: 'main', constants: program.overrides },
+      });
+      return { pipeline, layout };
+    } catch (error) {
+      const { messages } = await module.getCompilationInfo();
+      const details = messages.map((message) => `${message.lineNum}:${message.linePos} ${message.message}`).join('; ');
+      throw new GpuError(`Shader ${program.name} does not compile: ${details || (error as Error).message}`);
+    }
+  }
+
+  #layout(program: Program): GPUBindGroupLayout {
+    const key = program.bindings.join();
+    let layout = this.#layouts.get(key);
+    if (!layout) {
+      layout = this.#device.createBindGroupLayout({
+        entries: program.bindings.map((kind, binding) => ({
+          binding,
+          visibility: 4, // GPUShaderStage.COMPUTE
+          buffer: { type: kind === 'uniform' ? 'uniform' : kind === 'read' ? 'read-only-storage' : 'storage' },
+        })),
+      });
+      this.#layouts.set(key, layout);
+    }
+    return layout;
+  }
+}

@@ -1,0 +1,280 @@
+import type { BufferSlice } from './buffers.ts';
+import { USAGE } from './buffers.ts';
+import { LimitError } from './errors.ts';
+import type { Gpu } from './gpu.ts';
+import type { CompiledProgram } from './pipelines.ts';
+import type { Program } from './program.ts';
+
+export interface DispatchCommand {
+  readonly kind: 'dispatch';
+  readonly label: string;
+  readonly program: Program;
+  /** By binding number, the uniform (binding 0, where the program has one) left out. */
+  readonly storage: readonly BufferSlice[];
+  /** Bytes for the plan's argument arena, or a uniform buffer that the caller rewrites between replays. */
+  readonly args?: ArrayBuffer | BufferSlice;
+  readonly workgroups: readonly [number, number, number];
+}
+
+export interface CopyCommand {
+  readonly kind: 'copy';
+  readonly label: string;
+  readonly from: BufferSlice;
+  readonly to: BufferSlice;
+}
+
+export interface ClearCommand {
+  readonly kind: 'clear';
+  readonly label: string;
+  readonly target: BufferSlice;
+}
+
+export type Command = DispatchCommand | CopyCommand | ClearCommand;
+
+export interface PlanOptions {
+  label: string;
+  /**
+   * Dispatches per command buffer. A browser that must stay responsive takes a few dozen; unlimited by default, which
+   * costs the least.
+   */
+  dispatchesPerSubmit?: number;
+}
+
+/** GPU time of one dispatch, from timestamps around its own pass. */
+export interface DispatchTiming {
+  label: string;
+  program: string;
+  microseconds: number;
+}
+
+interface RecordedDispatch {
+  label: string;
+  program: string;
+  pipeline: GPUComputePipeline;
+  group: GPUBindGroup;
+  workgroups: readonly [number, number, number];
+}
+
+type Step = { dispatches: RecordedDispatch[] } | { copy: CopyCommand } | { clear: ClearCommand };
+
+/**
+ * A recorded list of dispatches and copies that is replayed as few command buffers. Everything that costs is done once,
+ * by `compilePlan`: pipelines, bind groups, arguments. A replay encodes and submits, nothing else.
+ */
+export class Plan {
+  readonly label: string;
+  readonly #gpu: Gpu;
+  readonly #steps: readonly Step[];
+  readonly #arena: GPUBuffer | undefined;
+  readonly #dispatchesPerSubmit: number;
+
+  constructor(gpu: Gpu, options: PlanOptions, steps: readonly Step[], arena: GPUBuffer | undefined) {
+    this.#gpu = gpu;
+    this.label = options.label;
+    this.#steps = steps;
+    this.#arena = arena;
+    this.#dispatchesPerSubmit = options.dispatchesPerSubmit ?? Number.POSITIVE_INFINITY;
+  }
+
+  get dispatchCount(): number {
+    return this.#steps.reduce((sum, step) => sum + ('dispatches' in step ? step.dispatches.length : 0), 0);
+  }
+
+  /** Queues the whole plan once. Returns at once; work runs in the order of the calls. */
+  replay(): void {
+    for (const buffer of this.#encode()) this.#gpu.device.queue.submit([buffer]);
+  }
+
+  /** As `replay`, but waits for the GPU between command buffers, so that a page can draw in between. */
+  async replayYielding(): Promise<void> {
+    for (const buffer of this.#encode()) {
+      this.#gpu.device.queue.submit([buffer]);
+      await this.#gpu.idle();
+    }
+  }
+
+  *#encode(): Generator<GPUCommandBuffer> {
+    this.#gpu.throwIfLost();
+    const { device } = this.#gpu;
+    let encoder = device.createCommandEncoder({ label: this.label });
+    let pass: GPUComputePassEncoder | undefined;
+    let used = 0;
+    for (const step of this.#steps) {
+      if ('dispatches' in step) {
+        for (const dispatch of step.dispatches) {
+          if (used >= this.#dispatchesPerSubmit) {
+            pass?.end();
+            pass = undefined;
+            yield encoder.finish();
+            encoder = device.createCommandEncoder({ label: this.label });
+            used = 0;
+          }
+          pass ??= encoder.beginComputePass({ label: this.label });
+          encodeDispatch(pass, dispatch);
+          used++;
+        }
+      } else {
+        pass?.end();
+        pass = undefined;
+        encodeTransfer(encoder, step);
+      }
+    }
+    pass?.end();
+    yield encoder.finish();
+  }
+
+  /**
+   * Runs the plan once with a timestamp around every dispatch (a pass of its own each, so slower than `replay`).
+   * Undefined where the adapter has no timestamps.
+   */
+  async replayTimed(): Promise<DispatchTiming[] | undefined> {
+    const gpu = this.#gpu;
+    gpu.throwIfLost();
+    if (!gpu.capabilities.timestamps) return undefined;
+    const timings: DispatchTiming[] = [];
+    const dispatches = this.dispatchCount;
+    const perSet = 2048; // a query set holds at most 4096 timestamps
+    const sets = Array.from({ length: Math.ceil(dispatches / perSet) }, (_, index) =>
+      gpu.device.createQuerySet({ type: 'timestamp', count: 2 * Math.min(perSet, dispatches - index * perSet) }),
+    );
+    const resolved = gpu.buffers.create(dispatches * 16 + 256 * sets.length, 'timestamps', USAGE.QUERY_RESOLVE | USAGE.COPY_SRC);
+    try {
+      const encoder = gpu.device.createCommandEncoder({ label: `${this.label} (timed)` });
+      let index = 0;
+      for (const step of this.#steps) {
+        if (!('dispatches' in step)) {
+          encodeTransfer(encoder, step);
+          continue;
+        }
+        for (const dispatch of step.dispatches) {
+          const querySet = sets[Math.floor(index / perSet)];
+          const at = 2 * (index % perSet);
+          const pass = encoder.beginComputePass({
+            timestampWrites: { querySet, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
+          });
+          encodeDispatch(pass, dispatch);
+          pass.end();
+          timings.push({ label: dispatch.label, program: dispatch.program, microseconds: 0 });
+          index++;
+        }
+      }
+      sets.forEach((set, i) => {
+        encoder.resolveQuerySet(set, 0, set.count, resolved, i * perSet * 16);
+      });
+      gpu.device.queue.submit([encoder.finish()]);
+      const ticks = new BigInt64Array(await gpu.read({ buffer: resolved, offset: 0, size: dispatches * 16 }));
+      timings.forEach((timing, i) => {
+        timing.microseconds = Number(ticks[2 * i + 1] - ticks[2 * i]) / 1000;
+      });
+      return timings;
+    } finally {
+      for (const set of sets) set.destroy();
+      gpu.buffers.destroy(resolved);
+    }
+  }
+
+  /** Frees the argument arena; the buffers that the commands name belong to whoever made them. */
+  dispose(): void {
+    if (this.#arena) this.#gpu.buffers.destroy(this.#arena);
+  }
+}
+
+function encodeDispatch(pass: GPUComputePassEncoder, dispatch: RecordedDispatch): void {
+  pass.setPipeline(dispatch.pipeline);
+  pass.setBindGroup(0, dispatch.group);
+  pass.dispatchWorkgroups(...dispatch.workgroups);
+}
+
+function encodeTransfer(encoder: GPUCommandEncoder, step: { copy: CopyCommand } | { clear: ClearCommand }): void {
+  if ('copy' in step) {
+    const { from, to } = step.copy;
+    encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, Math.min(from.size, to.size));
+  } else {
+    const { target } = step.clear;
+    encoder.clearBuffer(target.buffer, target.offset, target.size);
+  }
+}
+
+/** Compiles the pipelines of all commands in parallel, fills the argument arena and makes the bind groups. */
+export async function compilePlan(gpu: Gpu, commands: readonly Command[], options: PlanOptions): Promise<Plan> {
+  gpu.throwIfLost();
+  const alignment = gpu.capabilities.uniformAlignment;
+  const offsets = new Map<DispatchCommand, number>();
+  let arenaBytes = 0;
+  for (const command of commands) {
+    if (command.kind !== 'dispatch') continue;
+    checkDispatch(gpu, command);
+    if (command.args instanceof ArrayBuffer) {
+      offsets.set(command, arenaBytes);
+      arenaBytes += Math.ceil(command.args.byteLength / alignment) * alignment;
+    }
+  }
+  const compiled = await Promise.all(
+    commands.map((command) => (command.kind === 'dispatch' ? gpu.pipelines.compile(command.program) : undefined)),
+  );
+  let arena: GPUBuffer | undefined;
+  if (arenaBytes > 0) {
+    arena = gpu.buffers.create(arenaBytes, `${options.label}: arguments`, USAGE.UNIFORM | USAGE.COPY_DST);
+    const bytes = new Uint8Array(arenaBytes);
+    for (const [command, offset] of offsets) bytes.set(new Uint8Array(command.args as ArrayBuffer), offset);
+    gpu.device.queue.writeBuffer(arena, 0, bytes);
+  }
+  const steps: Step[] = [];
+  commands.forEach((command, index) => {
+    if (command.kind === 'copy') steps.push({ copy: command });
+    else if (command.kind === 'clear') steps.push({ clear: command });
+    else if (command.workgroups.every((count) => count > 0)) {
+      const recorded = record(gpu, command, compiled[index] as CompiledProgram, arena, offsets.get(command));
+      const last = steps.at(-1);
+      if (last && 'dispatches' in last) last.dispatches.push(recorded);
+      else steps.push({ dispatches: [recorded] });
+    }
+  });
+  await gpu.buffers.settle();
+  return new Plan(gpu, options, steps, arena);
+}
+
+function record(
+  gpu: Gpu,
+  command: DispatchCommand,
+  compiled: CompiledProgram,
+  arena: GPUBuffer | undefined,
+  offset: number | undefined,
+): RecordedDispatch {
+  const resources: BufferSlice[] = [...command.storage];
+  if (command.args instanceof ArrayBuffer) {
+    resources.unshift({ buffer: arena as GPUBuffer, offset: offset as number, size: command.args.byteLength });
+  } else if (command.args) {
+    resources.unshift(command.args);
+  }
+  return {
+    label: command.label,
+    program: command.program.name,
+    pipeline: compiled.pipeline,
+    group: gpu.device.createBindGroup({
+      label: command.label,
+      layout: compiled.layout,
+      entries: resources.map((resource, binding) => ({ binding, resource })),
+    }),
+    workgroups: command.workgroups,
+  };
+}
+
+function checkDispatch(gpu: Gpu, command: DispatchCommand): void {
+  const { maxBindingBytes, maxWorkgroupsPerDimension, storageAlignment } = gpu.capabilities;
+  for (const slice of command.storage) {
+    if (slice.size > maxBindingBytes) {
+      throw new LimitError(
+        `${command.label} binds ${slice.size} bytes, more than this adapter allows (maxStorageBufferBindingSize ${maxBindingBytes}); use a smaller batch`,
+      );
+    }
+    if (slice.offset % storageAlignment !== 0) {
+      throw new LimitError(`${command.label} binds at offset ${slice.offset}, which is no multiple of ${storageAlignment}`);
+    }
+  }
+  for (const count of command.workgroups) {
+    if (count > maxWorkgroupsPerDimension) {
+      throw new LimitError(`${command.label} needs ${count} workgroups in one dimension, more than ${maxWorkgroupsPerDimension}`);
+    }
+  }
+}

@@ -1,0 +1,16 @@
+/** A compute program: WGSL whose tunables are settled, and the interface that its pipeline layout is made from. */
+export interface Program {
+  /** For labels and profiles. */
+  readonly name: string;
+  readonly code: string;
+  /** Values of the module's `override` declarations. */
+  readonly overrides: Readonly<Record<string, number>>;
+  /** By binding number. */
+  readonly bindings: readonly ('uniform' | 'read' | 'read_write')[];
+}
+
+/** Two programs with one key are the same pipeline. */
+export function programKey(program: Program): string {
+  const overrides = Object.entries(program.overrides).sort(([a], [b]) => (a < b ? -1 : 1));
+  return `${program.name}|${JSON.stringify(overrides)}|${program.code}`;
+}
