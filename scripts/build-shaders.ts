@@ -29,7 +29,10 @@ for (const path of Object.keys(sources).sort()) {
   if (path.startsWith('common/')) continue;
   try {
     const text = generate(path, await linked(path));
-    const outPath = join(outRoot, path.replace(/[^/]+$/, (file) => `${camel(file.replace('.wgsl', ''))}.ts`));
+    const outPath = join(
+      outRoot,
+      path.replace(/[^/]+$/, (file) => `${camel(file.replace('.wgsl', ''))}.ts`),
+    );
     mkdirSync(dirname(outPath), { recursive: true });
     writeFileSync(outPath, text);
     count++;
@@ -57,7 +60,8 @@ function generate(path: string, code: string): string {
   // The reflection library parses neither `enable` of newer extensions nor subgroup types reliably; it needs neither.
   const reflected = new WgslReflect(code.replace(/^\s*(enable|requires|diagnostic)[^;]*;/gm, ''));
   const entries = reflected.entry.compute;
-  if (entries.length !== 1 || entries[0].name !== 'main') throw new Error('needs exactly one @compute entry named main');
+  if (entries.length !== 1 || entries[0].name !== 'main')
+    throw new Error('needs exactly one @compute entry named main');
   const variables = [...reflected.uniforms, ...reflected.storage].sort((a, b) => a.binding - b.binding);
   variables.forEach((variable, index) => {
     if (variable.group !== 0 || variable.binding !== index) {
@@ -77,10 +81,17 @@ function generate(path: string, code: string): string {
   const overrides = [...code.matchAll(/^override\s+(\w+)\s*:\s*(\w+)\s*(?:=\s*([^;]+))?;/gm)].map(
     ([, name, type, value]) => [name, { type, value: value?.trim() }] as const,
   );
-  const workgroup = /@workgroup_size\(([^)]*)\)/.exec(code)?.[1].split(',').map((part) => part.trim()).filter(Boolean) ?? [];
+  const workgroup =
+    /@workgroup_size\(([^)]*)\)/
+      .exec(code)?.[1]
+      .split(',')
+      .map((part) => part.trim())
+      .filter(Boolean) ?? [];
   const shader = {
     name: path.replace('.wgsl', ''),
-    features: [...code.matchAll(/^\s*enable\s+([^;]+);/gm)].flatMap((match) => match[1].split(',').map((f) => f.trim())),
+    features: [...code.matchAll(/^\s*enable\s+([^;]+);/gm)].flatMap((match) =>
+      match[1].split(',').map((f) => f.trim()),
+    ),
     workgroupSize: workgroup.map((part) => (/^\d+u?$/.test(part) ? Number.parseInt(part, 10) : part)),
     args: uniform ? { size: uniform.size, fields: Object.fromEntries((uniform.members ?? []).map(field)) } : null,
     bindings: Object.fromEntries(
@@ -111,7 +122,13 @@ function field(member: MemberInfo) {
 function binding(variable: VariableInfo) {
   const access = variable.access === 'read_write' ? 'read_write' : 'read';
   const element = (variable.type.isArray ? (variable.format as TypeInfo) : variable.type) as TypeInfo;
-  return { binding: variable.binding, access, element: scalarOf(element), width: widthOf(element), array: variable.type.isArray };
+  return {
+    binding: variable.binding,
+    access,
+    element: scalarOf(element),
+    width: widthOf(element),
+    array: variable.type.isArray,
+  };
 }
 
 /** Scalar type below vectors, arrays and atomics: the type that the operand's buffer must hold. */

@@ -25,7 +25,11 @@ export interface Capabilities {
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|warp|basic render/i;
 
-export function readCapabilities(device: GPUDevice, info: GPUAdapterInfo, languageFeatures: ReadonlySet<string>): Capabilities {
+export function readCapabilities(
+  device: GPUDevice,
+  info: GPUAdapterInfo,
+  languageFeatures: ReadonlySet<string>,
+): Capabilities {
   const has = (feature: string) => device.features.has(feature as GPUFeatureName);
   const { limits } = device;
   const fixed = info.subgroupMinSize === info.subgroupMaxSize ? info.subgroupMinSize : undefined;

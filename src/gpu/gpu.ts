@@ -60,7 +60,9 @@ export class Gpu {
     for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
     const device = await adapter.requestDevice({
       label: 'wgslim',
-      requiredFeatures: WANTED_FEATURES.filter((feature) => adapter.features.has(feature) && !without.includes(feature)),
+      requiredFeatures: WANTED_FEATURES.filter(
+        (feature) => adapter.features.has(feature) && !without.includes(feature),
+      ),
       requiredLimits,
     });
     return new Gpu(device, adapter.info, entry.wgslLanguageFeatures ?? new Set());
@@ -68,7 +70,8 @@ export class Gpu {
 
   /** Throws what went wrong since the last check: a lost device, or an operation that validation refused. */
   throwIfLost(): void {
-    if (this.#lostInfo) throw new DeviceLostError(`The GPU device was lost (${this.#lostInfo.reason}): ${this.#lostInfo.message}`);
+    if (this.#lostInfo)
+      throw new DeviceLostError(`The GPU device was lost (${this.#lostInfo.reason}): ${this.#lostInfo.message}`);
     if (this.#failure) {
       const failure = this.#failure;
       this.#failure = undefined;
@@ -88,7 +91,9 @@ export class Gpu {
     if (data.byteLength > target.size) throw new GpuError(`Cannot write ${data.byteLength} bytes into ${target.size}`);
     // writeBuffer takes multiples of four bytes; what lies beyond a byte array's end in its slice is padding.
     if (data.byteLength % 4 !== 0) {
-      const source = ArrayBuffer.isView(data) ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : new Uint8Array(data);
+      const source = ArrayBuffer.isView(data)
+        ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+        : new Uint8Array(data);
       const padded = new Uint8Array(Math.ceil(source.length / 4) * 4);
       padded.set(source);
       this.device.queue.writeBuffer(target.buffer, target.offset, padded);

@@ -137,7 +137,11 @@ export class Plan {
     const sets = Array.from({ length: Math.ceil(dispatches / perSet) }, (_, index) =>
       gpu.device.createQuerySet({ type: 'timestamp', count: 2 * Math.min(perSet, dispatches - index * perSet) }),
     );
-    const resolved = gpu.buffers.create(dispatches * 16 + 256 * sets.length, 'timestamps', USAGE.QUERY_RESOLVE | USAGE.COPY_SRC);
+    const resolved = gpu.buffers.create(
+      dispatches * 16 + 256 * sets.length,
+      'timestamps',
+      USAGE.QUERY_RESOLVE | USAGE.COPY_SRC,
+    );
     try {
       const encoder = gpu.device.createCommandEncoder({ label: `${this.label} (timed)` });
       let index = 0;
@@ -269,12 +273,16 @@ function checkDispatch(gpu: Gpu, command: DispatchCommand): void {
       );
     }
     if (slice.offset % storageAlignment !== 0) {
-      throw new LimitError(`${command.label} binds at offset ${slice.offset}, which is no multiple of ${storageAlignment}`);
+      throw new LimitError(
+        `${command.label} binds at offset ${slice.offset}, which is no multiple of ${storageAlignment}`,
+      );
     }
   }
   for (const count of command.workgroups) {
     if (count > maxWorkgroupsPerDimension) {
-      throw new LimitError(`${command.label} needs ${count} workgroups in one dimension, more than ${maxWorkgroupsPerDimension}`);
+      throw new LimitError(
+        `${command.label} needs ${count} workgroups in one dimension, more than ${maxWorkgroupsPerDimension}`,
+      );
     }
   }
 }

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -55,7 +64,8 @@ function* readTar(bytes: Buffer): Generator<{ name: string; data: Buffer }> {
     const size = Number.parseInt(bytes.toString('utf8', offset + 124, offset + 136), 8) || 0;
     const type = bytes[offset + 156];
     const file = name.split('/').at(-1) as string;
-    if ((type === 0x30 || type === 0) && file) yield { name: file, data: bytes.subarray(offset + 512, offset + 512 + size) };
+    if ((type === 0x30 || type === 0) && file)
+      yield { name: file, data: bytes.subarray(offset + 512, offset + 512 + size) };
     offset += 512 + Math.ceil(size / 512) * 512;
   }
 }

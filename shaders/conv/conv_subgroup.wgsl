@@ -1,0 +1,194 @@
+// Convolution of an already padded NCHW input, f32: for adapters that run on a CPU (see matmul_subgroup).
+//
+// An implicit matrix product: rows are output channels of one group, columns are output pixels flattened
+// over the batch, k runs over the taps (ic, ky, kx). Each lane owns four columns, whose addresses in the
+// input it works out once; a tap adds the same distance to all of them. Lanes 0..3 work out the distances
+// of the next four taps and the subgroup broadcasts them, so no table and no bounds check is needed.
+enable subgroups;
+
+const SUBGROUP: u32 = 8;
+// Rows per tile: 4, 8 or 16.
+const ROWS: u32 = 16;
+override WG: u32 = 32;
+
+struct Args {
+  m: u32, n: u32, k: u32, // output channels of a group; batch * oh * ow; input channels of a group * kh * kw
+  kw: u32, khw: u32, // taps in a kernel row, and in a kernel
+  x_channel: u32, x_ky: u32, x_kx: u32, // input distance of one channel, one kernel row, one kernel column
+  x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // and of one image, one group, one output row, one output column
+  ow: u32, ohw: u32, out_image: u32,
+  tiles_m: u32, group_workgroups: u32, groups: u32,
+  bias: u32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+// Registers that hold the weights of four taps: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
+const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
+
+fn madd(acc: vec4f, w: vec4f, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f) -> vec4f {
+  return acc + w.x * x0 + w.y * x1 + w.z * x2 + w.w * x3;
+}
+
+// A row past the edge reads the last one instead, and is not stored.
+fn load_weights(row: u32, base: u32) -> vec4f {
+  let i = base + min(row, args.m - 1) * args.k;
+  return vec4f(weights[i], weights[i + 1], weights[i + 2], weights[i + 3]);
+}
+
+fn load_x(at: vec4u, tap: u32) -> vec4f {
+  return vec4f(x[at.x + tap], x[at.y + tap], x[at.z + tap], x[at.w + tap]);
+}
+
+// Exact for every u32: the float estimate is at most one off.
+fn divide(a: u32, b: u32) -> u32 {
+  var q = u32(f32(a) / f32(b));
+  q = select(q, q - 1, q * b > a);
+  return select(q, q + 1, a - q * b >= b);
+}
+
+fn tap_distance(k: u32) -> u32 {
+  let ic = divide(k, args.khw);
+  let in_kernel = k - ic * args.khw;
+  let ky = divide(in_kernel, args.kw);
+  return ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx;
+}
+
+fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
+  if (row >= args.m) { return; }
+  let channel = group * args.m + row;
+  var v = acc;
+  if (args.bias != 0) { v += bias[channel]; }
+  // Comparisons, not min and max, so that a NaN stays visible.
+  v = select(v, vec4f(args.lo), v < vec4f(args.lo));
+  v = select(v, vec4f(args.hi), v > vec4f(args.hi));
+  let o = at + channel * args.ohw;
+  for (var j = 0u; j < 4; j++) {
+    if (pixel + j < args.n) { out[o[j]] = v[j]; }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) grid: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let linear = wg.x + wg.y * grid.x;
+  let group = linear / args.group_workgroups;
+  if (group >= args.groups) { return; }
+  let lane = local % SUBGROUP;
+  let tile = linear % args.group_workgroups * (WG / SUBGROUP) + local / SUBGROUP;
+  let row = tile % args.tiles_m * ROWS;
+  let pixel = tile / args.tiles_m * (4 * SUBGROUP) + 4 * lane;
+
+  let p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.n - 1));
+  let image = p / args.ohw;
+  let in_image = p % args.ohw;
+  let at = image * args.x_image + in_image / args.ow * args.x_oy + in_image % args.ow * args.x_ox + group * args.x_group;
+  let w_group = group * args.m * args.k;
+
+  var acc0 = vec4f();
+  var acc1 = vec4f();
+  var acc2 = vec4f();
+  var acc3 = vec4f();
+  var acc4 = vec4f();
+  var acc5 = vec4f();
+  var acc6 = vec4f();
+  var acc7 = vec4f();
+  var acc8 = vec4f();
+  var acc9 = vec4f();
+  var acc10 = vec4f();
+  var acc11 = vec4f();
+  var acc12 = vec4f();
+  var acc13 = vec4f();
+  var acc14 = vec4f();
+  var acc15 = vec4f();
+
+  let steps = args.k / 4;
+  for (var i = 0u; i < steps; i++) {
+    let k = 4 * i;
+    let distance = tap_distance(k + lane % 4);
+    var w: array<vec4f, HELD>;
+    w[0] = load_weights(row + lane % ROWS, w_group + k);
+    if (HELD > 1) { w[1 % HELD] = load_weights(row + lane + SUBGROUP, w_group + k); }
+    if (HELD > 2) {
+      w[2 % HELD] = load_weights(row + lane + 2 * SUBGROUP, w_group + k);
+      w[3 % HELD] = load_weights(row + lane + 3 * SUBGROUP, w_group + k);
+    }
+    let x0 = load_x(at, subgroupBroadcast(distance, 0u));
+    let x1 = load_x(at, subgroupBroadcast(distance, 1u));
+    let x2 = load_x(at, subgroupBroadcast(distance, 2u));
+    let x3 = load_x(at, subgroupBroadcast(distance, 3u));
+    acc0 = madd(acc0, subgroupBroadcast(w[0 / SUBGROUP % HELD], 0u % SUBGROUP), x0, x1, x2, x3);
+    acc1 = madd(acc1, subgroupBroadcast(w[1 / SUBGROUP % HELD], 1u % SUBGROUP), x0, x1, x2, x3);
+    acc2 = madd(acc2, subgroupBroadcast(w[2 / SUBGROUP % HELD], 2u % SUBGROUP), x0, x1, x2, x3);
+    acc3 = madd(acc3, subgroupBroadcast(w[3 / SUBGROUP % HELD], 3u % SUBGROUP), x0, x1, x2, x3);
+    if (ROWS > 4) {
+      acc4 = madd(acc4, subgroupBroadcast(w[4 / SUBGROUP % HELD], 4u % SUBGROUP), x0, x1, x2, x3);
+      acc5 = madd(acc5, subgroupBroadcast(w[5 / SUBGROUP % HELD], 5u % SUBGROUP), x0, x1, x2, x3);
+      acc6 = madd(acc6, subgroupBroadcast(w[6 / SUBGROUP % HELD], 6u % SUBGROUP), x0, x1, x2, x3);
+      acc7 = madd(acc7, subgroupBroadcast(w[7 / SUBGROUP % HELD], 7u % SUBGROUP), x0, x1, x2, x3);
+    }
+    if (ROWS > 8) {
+      acc8 = madd(acc8, subgroupBroadcast(w[8 / SUBGROUP % HELD], 8u % SUBGROUP), x0, x1, x2, x3);
+      acc9 = madd(acc9, subgroupBroadcast(w[9 / SUBGROUP % HELD], 9u % SUBGROUP), x0, x1, x2, x3);
+      acc10 = madd(acc10, subgroupBroadcast(w[10 / SUBGROUP % HELD], 10u % SUBGROUP), x0, x1, x2, x3);
+      acc11 = madd(acc11, subgroupBroadcast(w[11 / SUBGROUP % HELD], 11u % SUBGROUP), x0, x1, x2, x3);
+      acc12 = madd(acc12, subgroupBroadcast(w[12 / SUBGROUP % HELD], 12u % SUBGROUP), x0, x1, x2, x3);
+      acc13 = madd(acc13, subgroupBroadcast(w[13 / SUBGROUP % HELD], 13u % SUBGROUP), x0, x1, x2, x3);
+      acc14 = madd(acc14, subgroupBroadcast(w[14 / SUBGROUP % HELD], 14u % SUBGROUP), x0, x1, x2, x3);
+      acc15 = madd(acc15, subgroupBroadcast(w[15 / SUBGROUP % HELD], 15u % SUBGROUP), x0, x1, x2, x3);
+    }
+  }
+  let last = args.m - 1;
+  for (var k = 4 * steps; k < args.k; k++) {
+    let xk = load_x(at, tap_distance(k));
+    acc0 += weights[w_group + min(row + 0, last) * args.k + k] * xk;
+    acc1 += weights[w_group + min(row + 1, last) * args.k + k] * xk;
+    acc2 += weights[w_group + min(row + 2, last) * args.k + k] * xk;
+    acc3 += weights[w_group + min(row + 3, last) * args.k + k] * xk;
+    if (ROWS > 4) {
+      acc4 += weights[w_group + min(row + 4, last) * args.k + k] * xk;
+      acc5 += weights[w_group + min(row + 5, last) * args.k + k] * xk;
+      acc6 += weights[w_group + min(row + 6, last) * args.k + k] * xk;
+      acc7 += weights[w_group + min(row + 7, last) * args.k + k] * xk;
+    }
+    if (ROWS > 8) {
+      acc8 += weights[w_group + min(row + 8, last) * args.k + k] * xk;
+      acc9 += weights[w_group + min(row + 9, last) * args.k + k] * xk;
+      acc10 += weights[w_group + min(row + 10, last) * args.k + k] * xk;
+      acc11 += weights[w_group + min(row + 11, last) * args.k + k] * xk;
+      acc12 += weights[w_group + min(row + 12, last) * args.k + k] * xk;
+      acc13 += weights[w_group + min(row + 13, last) * args.k + k] * xk;
+      acc14 += weights[w_group + min(row + 14, last) * args.k + k] * xk;
+      acc15 += weights[w_group + min(row + 15, last) * args.k + k] * xk;
+    }
+  }
+
+  let o = image * args.out_image + in_image;
+  store(row + 0, pixel, group, o, acc0);
+  store(row + 1, pixel, group, o, acc1);
+  store(row + 2, pixel, group, o, acc2);
+  store(row + 3, pixel, group, o, acc3);
+  if (ROWS > 4) {
+    store(row + 4, pixel, group, o, acc4);
+    store(row + 5, pixel, group, o, acc5);
+    store(row + 6, pixel, group, o, acc6);
+    store(row + 7, pixel, group, o, acc7);
+  }
+  if (ROWS > 8) {
+    store(row + 8, pixel, group, o, acc8);
+    store(row + 9, pixel, group, o, acc9);
+    store(row + 10, pixel, group, o, acc10);
+    store(row + 11, pixel, group, o, acc11);
+    store(row + 12, pixel, group, o, acc12);
+    store(row + 13, pixel, group, o, acc13);
+    store(row + 14, pixel, group, o, acc14);
+    store(row + 15, pixel, group, o, acc15);
+  }
+}

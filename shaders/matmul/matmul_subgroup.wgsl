@@ -1,0 +1,181 @@
+// C = clamp(alpha * A·B + beta * bias), f32, one 16-row tile per subgroup; for adapters that run on a CPU.
+//
+// Software adapters turn every storage load into a guarded scalar load per lane, so the loop is built to
+// load little per multiply-add: lane r reads four consecutive k of row r and the subgroup broadcasts them
+// with constant indices; each lane owns four columns. No workgroup memory, no barrier.
+// A and B carry strides for both of their axes, so a transposed operand is the same kernel.
+// K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
+// (`reduce_splits` adds the copies in a fixed order).
+enable subgroups;
+
+const SUBGROUP: u32 = 8;
+// Rows per tile: 4 or 16.
+const ROWS: u32 = 16;
+override WG: u32 = 32;
+
+struct Args {
+  m: u32, n: u32, k: u32,
+  a_offset: u32, a_batch: u32, a_m: u32, a_k: u32,
+  b_offset: u32, b_batch: u32, b_k: u32, b_n: u32,
+  out_offset: u32, out_batch: u32,
+  bias_m: u32, bias_n: u32, // strides of the bias; 0 broadcasts it
+  k_chunk: u32, splits: u32, out_split: u32,
+  tiles_n: u32, plane_groups: u32, batches: u32, // a plane is one split of one product
+  alpha: f32, beta: f32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+// Registers that hold the tile's column block of A: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
+const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
+
+fn madd(acc: vec4f, x: vec4f, b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f) -> vec4f {
+  return acc + x.x * b0 + x.y * b1 + x.z * b2 + x.w * b3;
+}
+
+// A row or column past the edge reads the last one instead, and is not stored.
+fn load_a(row: u32, base: u32) -> vec4f {
+  let i = base + min(row, args.m - 1) * args.a_m;
+  return vec4f(a[i], a[i + args.a_k], a[i + 2 * args.a_k], a[i + 3 * args.a_k]);
+}
+
+fn load_b(c: vec4u, base: u32) -> vec4f {
+  return vec4f(b[base + c.x], b[base + c.y], b[base + c.z], b[base + c.w]);
+}
+
+fn store(row: u32, col: u32, base: u32, acc: vec4f) {
+  if (row >= args.m) { return; }
+  let o = base + row * args.n + col;
+  for (var j = 0u; j < 4; j++) {
+    if (col + j < args.n) {
+      var v = args.alpha * acc[j];
+      if (args.beta != 0) { v += args.beta * bias[row * args.bias_m + (col + j) * args.bias_n]; }
+      // Comparisons, not min and max, so that a NaN stays visible.
+      v = select(v, args.lo, v < args.lo);
+      out[o + j] = select(v, args.hi, v > args.hi);
+    }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  // Batch and split come from the workgroup alone, so that the loop is uniform control flow.
+  let group = wg.x + wg.y * groups.x;
+  let plane = group / args.plane_groups;
+  let split = plane % args.splits;
+  let batch = plane / args.splits;
+  if (batch >= args.batches) { return; }
+  let lane = local % SUBGROUP;
+  let tile = group % args.plane_groups * (WG / SUBGROUP) + local / SUBGROUP;
+  let col = tile % args.tiles_n * (4 * SUBGROUP) + 4 * lane;
+  let row = tile / args.tiles_n * ROWS;
+  let k_begin = split * args.k_chunk;
+  let k_end = min(k_begin + args.k_chunk, args.k);
+  var a_base = args.a_offset + batch * args.a_batch + k_begin * args.a_k;
+  var b_base = args.b_offset + batch * args.b_batch + k_begin * args.b_k;
+  let c = min(vec4u(col, col + 1, col + 2, col + 3), vec4u(args.n - 1)) * args.b_n;
+
+  var acc0 = vec4f();
+  var acc1 = vec4f();
+  var acc2 = vec4f();
+  var acc3 = vec4f();
+  var acc4 = vec4f();
+  var acc5 = vec4f();
+  var acc6 = vec4f();
+  var acc7 = vec4f();
+  var acc8 = vec4f();
+  var acc9 = vec4f();
+  var acc10 = vec4f();
+  var acc11 = vec4f();
+  var acc12 = vec4f();
+  var acc13 = vec4f();
+  var acc14 = vec4f();
+  var acc15 = vec4f();
+
+  let steps = (max(k_end, k_begin) - k_begin) / 4;
+  for (var i = 0u; i < steps; i++) {
+    var x: array<vec4f, HELD>;
+    x[0] = load_a(row + lane % ROWS, a_base);
+    if (HELD > 1) { x[1 % HELD] = load_a(row + lane + SUBGROUP, a_base); }
+    if (HELD > 2) {
+      x[2 % HELD] = load_a(row + lane + 2 * SUBGROUP, a_base);
+      x[3 % HELD] = load_a(row + lane + 3 * SUBGROUP, a_base);
+    }
+    let b0 = load_b(c, b_base);
+    let b1 = load_b(c, b_base + args.b_k);
+    let b2 = load_b(c, b_base + 2 * args.b_k);
+    let b3 = load_b(c, b_base + 3 * args.b_k);
+    a_base += 4 * args.a_k;
+    b_base += 4 * args.b_k;
+    acc0 = madd(acc0, subgroupBroadcast(x[0 / SUBGROUP % HELD], 0u % SUBGROUP), b0, b1, b2, b3);
+    acc1 = madd(acc1, subgroupBroadcast(x[1 / SUBGROUP % HELD], 1u % SUBGROUP), b0, b1, b2, b3);
+    acc2 = madd(acc2, subgroupBroadcast(x[2 / SUBGROUP % HELD], 2u % SUBGROUP), b0, b1, b2, b3);
+    acc3 = madd(acc3, subgroupBroadcast(x[3 / SUBGROUP % HELD], 3u % SUBGROUP), b0, b1, b2, b3);
+    if (ROWS > 4) {
+      acc4 = madd(acc4, subgroupBroadcast(x[4 / SUBGROUP % HELD], 4u % SUBGROUP), b0, b1, b2, b3);
+      acc5 = madd(acc5, subgroupBroadcast(x[5 / SUBGROUP % HELD], 5u % SUBGROUP), b0, b1, b2, b3);
+      acc6 = madd(acc6, subgroupBroadcast(x[6 / SUBGROUP % HELD], 6u % SUBGROUP), b0, b1, b2, b3);
+      acc7 = madd(acc7, subgroupBroadcast(x[7 / SUBGROUP % HELD], 7u % SUBGROUP), b0, b1, b2, b3);
+      acc8 = madd(acc8, subgroupBroadcast(x[8 / SUBGROUP % HELD], 8u % SUBGROUP), b0, b1, b2, b3);
+      acc9 = madd(acc9, subgroupBroadcast(x[9 / SUBGROUP % HELD], 9u % SUBGROUP), b0, b1, b2, b3);
+      acc10 = madd(acc10, subgroupBroadcast(x[10 / SUBGROUP % HELD], 10u % SUBGROUP), b0, b1, b2, b3);
+      acc11 = madd(acc11, subgroupBroadcast(x[11 / SUBGROUP % HELD], 11u % SUBGROUP), b0, b1, b2, b3);
+      acc12 = madd(acc12, subgroupBroadcast(x[12 / SUBGROUP % HELD], 12u % SUBGROUP), b0, b1, b2, b3);
+      acc13 = madd(acc13, subgroupBroadcast(x[13 / SUBGROUP % HELD], 13u % SUBGROUP), b0, b1, b2, b3);
+      acc14 = madd(acc14, subgroupBroadcast(x[14 / SUBGROUP % HELD], 14u % SUBGROUP), b0, b1, b2, b3);
+      acc15 = madd(acc15, subgroupBroadcast(x[15 / SUBGROUP % HELD], 15u % SUBGROUP), b0, b1, b2, b3);
+    }
+  }
+  for (var k = k_begin + 4 * steps; k < k_end; k++) {
+    let bk = load_b(c, b_base);
+    let last = args.m - 1;
+    acc0 += a[a_base + min(row + 0, last) * args.a_m] * bk;
+    acc1 += a[a_base + min(row + 1, last) * args.a_m] * bk;
+    acc2 += a[a_base + min(row + 2, last) * args.a_m] * bk;
+    acc3 += a[a_base + min(row + 3, last) * args.a_m] * bk;
+    if (ROWS > 4) {
+      acc4 += a[a_base + min(row + 4, last) * args.a_m] * bk;
+      acc5 += a[a_base + min(row + 5, last) * args.a_m] * bk;
+      acc6 += a[a_base + min(row + 6, last) * args.a_m] * bk;
+      acc7 += a[a_base + min(row + 7, last) * args.a_m] * bk;
+      acc8 += a[a_base + min(row + 8, last) * args.a_m] * bk;
+      acc9 += a[a_base + min(row + 9, last) * args.a_m] * bk;
+      acc10 += a[a_base + min(row + 10, last) * args.a_m] * bk;
+      acc11 += a[a_base + min(row + 11, last) * args.a_m] * bk;
+      acc12 += a[a_base + min(row + 12, last) * args.a_m] * bk;
+      acc13 += a[a_base + min(row + 13, last) * args.a_m] * bk;
+      acc14 += a[a_base + min(row + 14, last) * args.a_m] * bk;
+      acc15 += a[a_base + min(row + 15, last) * args.a_m] * bk;
+    }
+    a_base += args.a_k;
+    b_base += args.b_k;
+  }
+
+  let o = args.out_offset + batch * args.out_batch + split * args.out_split;
+  store(row, col, o, acc0);
+  store(row + 1, col, o, acc1);
+  store(row + 2, col, o, acc2);
+  store(row + 3, col, o, acc3);
+  if (ROWS > 4) {
+    store(row + 4, col, o, acc4);
+    store(row + 5, col, o, acc5);
+    store(row + 6, col, o, acc6);
+    store(row + 7, col, o, acc7);
+    store(row + 8, col, o, acc8);
+    store(row + 9, col, o, acc9);
+    store(row + 10, col, o, acc10);
+    store(row + 11, col, o, acc11);
+    store(row + 12, col, o, acc12);
+    store(row + 13, col, o, acc13);
+    store(row + 14, col, o, acc14);
+    store(row + 15, col, o, acc15);
+  }
+}

@@ -1,0 +1,184 @@
+import type { BufferSlice } from '../gpu/buffers.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { type Command, compilePlan, type Plan } from '../gpu/plan.ts';
+import type { Program } from '../gpu/program.ts';
+import { resolveArgs, SCALAR_BYTES } from '../kernels/direct.ts';
+import { type KernelCall, orderOperands, type Recorder } from '../kernels/kernel.ts';
+import type { Scalar, Shader } from '../kernels/shader.ts';
+import { specialise } from '../kernels/specialise.ts';
+import { planMemory } from './memory.ts';
+import { elementsOf, type Storage, type Value } from './value.ts';
+
+type Recorded =
+  | {
+      kind: 'dispatch';
+      label: string;
+      program: Program;
+      operands: Value[];
+      args: ArrayBuffer | BufferSlice | undefined;
+      workgroups: readonly [number, number, number];
+    }
+  | { kind: 'copy'; label: string; from: Value; to: Value }
+  | { kind: 'clear'; label: string; target: Value };
+
+/** A plan with the buffers that the planner made for it. */
+export interface CompiledPlan {
+  readonly plan: Plan;
+  /** Where a value lies. Contents are defined after a replay for kept and persistent values only. */
+  locate(value: Value): BufferSlice;
+  /** Bytes of the temporaries' buffers, and what they would take without sharing. */
+  readonly memory: { planned: number; unshared: number };
+  dispose(): void;
+}
+
+/**
+ * Records the dispatches of a graph over values whose place in memory is not settled yet, then plans their memory and
+ * compiles the whole.
+ */
+export class Builder implements Recorder {
+  readonly gpu: Gpu;
+  /** Put before every dispatch's label: the node and the direction at hand. */
+  context = '';
+  readonly #commands: Recorded[] = [];
+  readonly #owned: GPUBuffer[] = [];
+  readonly #kept = new Set<Storage>();
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  get capabilities() {
+    return this.gpu.capabilities;
+  }
+
+  /** A temporary tensor. Its memory is shared with others whose lifetimes do not overlap. */
+  tensor<T extends Scalar = 'f32'>(shape: readonly number[], dtype: T = 'f32' as T, label = 'tensor'): Value<T> {
+    const elements = elementsOf(shape);
+    const storage: Storage = { label: this.#label(label), bytes: elements * SCALAR_BYTES[dtype], first: -1, last: -1 };
+    return { dtype, shape, elements, storage };
+  }
+
+  temporary<T extends Scalar>(dtype: T, elements: number, label?: string): Value<T> {
+    return this.tensor([elements], dtype, label);
+  }
+
+  /** A tensor over memory that outlives the plan. */
+  persistent<T extends Scalar = 'f32'>(
+    slice: BufferSlice,
+    shape: readonly number[],
+    dtype: T = 'f32' as T,
+    label = 'persistent',
+  ): Value<T> {
+    const elements = elementsOf(shape);
+    const bytes = elements * SCALAR_BYTES[dtype];
+    if (bytes > slice.size) throw new Error(`${label}: ${bytes} bytes do not fit into ${slice.size}`);
+    return { dtype, shape, elements, storage: { label, bytes, slice, first: -1, last: -1 } };
+  }
+
+  /** A tensor with memory of its own that the caller writes before a replay or reads after it; freed with the plan. */
+  own<T extends Scalar = 'f32'>(shape: readonly number[], dtype: T = 'f32' as T, label = 'own'): Value<T> {
+    const buffer = this.gpu.buffers.create(elementsOf(shape) * SCALAR_BYTES[dtype], label);
+    this.#owned.push(buffer);
+    return this.persistent({ buffer, offset: 0, size: buffer.size }, shape, dtype, label);
+  }
+
+  /** The same elements under another shape. */
+  view<T extends Scalar>(value: Value<T>, shape: readonly number[]): Value<T> {
+    const elements = elementsOf(shape);
+    if (elements !== value.elements) throw new Error(`Cannot view ${value.shape} as ${shape}`);
+    return { ...value, shape };
+  }
+
+  /** Keeps a temporary's contents until the end of the plan, so that it can be read afterwards. */
+  keep(value: Value): void {
+    this.#kept.add(value.storage);
+  }
+
+  dispatch<S extends Shader>(shader: S, call: KernelCall<S>): void {
+    const ordered = orderOperands(shader, call.operands) as { operand: Value; write: boolean }[];
+    for (const { operand } of ordered) this.#touch(operand);
+    this.#commands.push({
+      kind: 'dispatch',
+      label: this.#label(call.label ?? shader.name),
+      program: specialise(shader, call.tunables as Record<string, number>),
+      operands: ordered.map(({ operand }) => operand),
+      args: resolveArgs(shader, call.args),
+      workgroups: call.workgroups,
+    });
+  }
+
+  copy(from: Value, to: Value, label = 'copy'): void {
+    if (from.elements !== to.elements) throw new Error(`Cannot copy ${from.shape} to ${to.shape}`);
+    this.#touch(from);
+    this.#touch(to);
+    this.#commands.push({ kind: 'copy', label: this.#label(label), from, to });
+  }
+
+  clear(target: Value, label = 'clear'): void {
+    this.#touch(target);
+    this.#commands.push({ kind: 'clear', label: this.#label(label), target });
+  }
+
+  #touch(value: Value): void {
+    const { storage } = value;
+    const index = this.#commands.length;
+    if (storage.first < 0) storage.first = index;
+    storage.last = index;
+  }
+
+  #label(label: string): string {
+    return this.context ? `${this.context}: ${label}` : label;
+  }
+
+  async compile(label: string, options: { dispatchesPerSubmit?: number } = {}): Promise<CompiledPlan> {
+    for (const storage of this.#kept) storage.last = Number.POSITIVE_INFINITY;
+    const storages = new Set<Storage>();
+    for (const command of this.#commands) {
+      for (const value of valuesOf(command)) if (!value.storage.slice) storages.add(value.storage);
+    }
+    const layout = planMemory([...storages]);
+    const buffers = layout.sizes.map((bytes, index) => this.gpu.buffers.create(bytes, `${label}: memory ${index}`));
+    const owned = [...buffers, ...this.#owned];
+    const locate = (value: Value): BufferSlice => {
+      const { slice, bytes } = value.storage;
+      // Bindings of vec4 arrays must be whole vectors; every buffer is padded to 16 bytes, every parameter to 256.
+      const size = Math.max(16, Math.ceil(bytes / 16) * 16);
+      if (slice) return { buffer: slice.buffer, offset: slice.offset, size: Math.min(size, slice.size) };
+      const index = layout.placement.get(value.storage);
+      if (index === undefined) throw new Error(`${value.storage.label} is never written`);
+      return { buffer: buffers[index], offset: 0, size };
+    };
+    const exact = (value: Value): BufferSlice => ({ ...locate(value), size: Math.ceil(value.storage.bytes / 4) * 4 });
+    const commands = this.#commands.map((command): Command => {
+      if (command.kind === 'dispatch') {
+        const { kind, label, program, args, workgroups } = command;
+        return { kind, label, program, args, workgroups, storage: command.operands.map(locate) };
+      }
+      if (command.kind === 'copy') return { ...command, from: exact(command.from), to: exact(command.to) };
+      return { ...command, target: exact(command.target) };
+    });
+    const dispose = () => {
+      for (const buffer of owned) this.gpu.buffers.destroy(buffer);
+    };
+    try {
+      const plan = await compilePlan(this.gpu, commands, { label, ...options });
+      return {
+        plan,
+        locate: exact,
+        memory: { planned: layout.sizes.reduce((sum, size) => sum + size, 0), unshared: layout.unshared },
+        dispose() {
+          plan.dispose();
+          dispose();
+        },
+      };
+    } catch (error) {
+      dispose();
+      throw error;
+    }
+  }
+}
+
+function valuesOf(command: Recorded): Value[] {
+  if (command.kind === 'dispatch') return command.operands;
+  return command.kind === 'copy' ? [command.from, command.to] : [command.target];
+}

@@ -1,0 +1,99 @@
+import { InputError } from '../graph/errors.ts';
+import type { Graph, Node } from '../graph/types.ts';
+import type { Builder } from './builder.ts';
+import type { ForwardContext } from './operator.ts';
+import type { ParameterStore } from './parameters.ts';
+import { findOperator } from './registry.ts';
+import type { Value } from './value.ts';
+
+export interface ForwardRequest {
+  builder: Builder;
+  /** Specialised: every shape static, everything that can be folded is. */
+  graph: Graph;
+  shapes: ReadonlyMap<string, readonly number[]>;
+  store: ParameterStore;
+  inputs: ReadonlyMap<string, Value<'f32'>>;
+  training: boolean;
+  /** Put before the labels, to tell a teacher's dispatches from a student's. */
+  prefix?: string;
+}
+
+/** What the forward pass leaves behind for the backward pass. */
+export interface Tape {
+  readonly request: ForwardRequest;
+  readonly values: Map<string, Value<'f32'>>;
+  readonly saved: Map<Node, Map<string, Value>>;
+}
+
+/** Records the forward pass of a graph. */
+export function recordForward(request: ForwardRequest): Tape {
+  const { builder, graph, shapes, store, training } = request;
+  const values = new Map<string, Value<'f32'>>(request.inputs);
+  for (const name of graph.initializers.keys()) {
+    const parameter = store.find(name);
+    if (parameter) values.set(name, builder.persistent(store.slice(name), parameter.shape, 'f32', name));
+  }
+  const saved = new Map<Node, Map<string, Value>>();
+  for (const node of graph.nodes) {
+    const operator = findOperator(node.op);
+    if (!operator) throw new InputError(`Node ${node.name}: operator ${node.op} is not supported`);
+    const memory = new Map<string, Value>();
+    saved.set(node, memory);
+    builder.context = `${request.prefix ?? ''}${node.name}`;
+    const nodeAccess = accessNode({ node, graph, shapes, values, builder, training, saved: memory });
+    const context: ForwardContext = {
+      ...nodeAccess,
+      output(index = 0) {
+        const name = node.outputs[index];
+        let value = values.get(name);
+        if (!value) {
+          value = builder.tensor(nodeAccess.outputShape(index), 'f32', name);
+          values.set(name, value);
+        }
+        return value;
+      },
+      alias(index, value) {
+        values.set(node.outputs[index], builder.view(value, nodeAccess.outputShape(index)));
+      },
+    };
+    operator.forward(context);
+  }
+  builder.context = '';
+  return { request, values, saved };
+}
+
+/** The part of a node's context that both directions share. */
+export function accessNode(known: {
+  node: Node;
+  graph: Graph;
+  shapes: ReadonlyMap<string, readonly number[]>;
+  values: ReadonlyMap<string, Value<'f32'>>;
+  builder: Builder;
+  training: boolean;
+  saved: Map<string, Value>;
+}) {
+  const { node, graph, shapes, values, builder, training, saved } = known;
+  const shapeOf = (name: string): readonly number[] => {
+    const shape = shapes.get(name) ?? graph.initializers.get(name)?.shape;
+    if (!shape) throw new InputError(`Node ${node.name}: the shape of ${name || 'an absent input'} is not known`);
+    return shape;
+  };
+  return {
+    node,
+    builder,
+    training,
+    saved,
+    input(index: number): Value<'f32'> {
+      const value = values.get(node.inputs[index]);
+      if (!value)
+        throw new InputError(
+          `Node ${node.name}: input ${index} (${node.inputs[index] ?? 'absent'}) is no float tensor on the GPU`,
+        );
+      return value;
+    },
+    hasInput: (index: number) => Boolean(node.inputs[index]),
+    inputShape: (index: number) => shapeOf(node.inputs[index]),
+    outputShape: (index = 0) => shapeOf(node.outputs[index]),
+    constant: (index: number) => graph.initializers.get(node.inputs[index]),
+  };
+}

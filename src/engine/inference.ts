@@ -1,0 +1,125 @@
+import type { BufferSlice } from '../gpu/buffers.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { InputError } from '../graph/errors.ts';
+import { specialize } from '../graph/specialize.ts';
+import type { Graph } from '../graph/types.ts';
+import { refuseUnsupported } from '../graph/unsupported.ts';
+import { Builder, type CompiledPlan } from './builder.ts';
+import { checkGraph } from './check.ts';
+import { recordForward } from './forward.ts';
+import { ParameterStore } from './parameters.ts';
+import { inferOperator, supportedOperators } from './registry.ts';
+import { elementsOf, type Value } from './value.ts';
+
+export interface InferenceOptions {
+  /** Length of the symbolic (or exported) batch dimension. Default 1. */
+  batch?: number;
+  /** Fixed shapes of inputs whose other dimensions are symbolic too. */
+  inputShapes?: Record<string, number[]>;
+  /** Weights that are on the GPU already (those of a training run); otherwise the graph's own are uploaded. */
+  store?: ParameterStore;
+}
+
+/** A graph compiled for inference at one batch size: the plan is made once and replayed by every run. */
+export class InferenceModel {
+  readonly gpu: Gpu;
+  readonly inputs: readonly { name: string; shape: readonly number[] }[];
+  readonly outputs: readonly { name: string; shape: readonly number[] }[];
+  readonly #plan: CompiledPlan;
+  readonly #values: ReadonlyMap<string, Value<'f32'>>;
+  readonly #store: ParameterStore | undefined;
+
+  private constructor(
+    gpu: Gpu,
+    graph: Graph,
+    plan: CompiledPlan,
+    values: ReadonlyMap<string, Value<'f32'>>,
+    store: ParameterStore | undefined,
+  ) {
+    this.gpu = gpu;
+    this.#plan = plan;
+    this.#values = values;
+    this.#store = store;
+    const describe = ({ name }: { name: string }) => ({ name, shape: (values.get(name) as Value).shape });
+    this.inputs = graph.inputs.map(describe);
+    this.outputs = graph.outputs.map(describe);
+  }
+
+  static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
+    const { graph, shapes } = specialize(source, inferOperator, {
+      batch: options.batch ?? 1,
+      inputShapes: options.inputShapes,
+    });
+    refuseUnsupported(graph, supportedOperators);
+    checkGraph(graph, shapes);
+    const store = options.store ?? new ParameterStore(gpu, graph);
+    const builder = new Builder(gpu);
+    const inputs = new Map(
+      graph.inputs.map(({ name }) => [name, builder.own(shapes.get(name) as number[], 'f32', name)]),
+    );
+    const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false });
+    const results = new Map<string, Value<'f32'>>(inputs);
+    for (const { name } of graph.outputs) {
+      const value = values.get(name);
+      if (!value) throw new InputError(`Output ${name} is not computed by the graph`);
+      builder.keep(value);
+      results.set(name, value);
+    }
+    const plan = await builder.compile(`inference of ${source.name}`);
+    return new InferenceModel(gpu, graph, plan, results, options.store ? undefined : store);
+  }
+
+  /** Memory of the plan's temporaries, bytes. */
+  get memory() {
+    return this.#plan.memory;
+  }
+
+  get plan() {
+    return this.#plan.plan;
+  }
+
+  /** Where an input or output lies, for callers that fill or read it on the GPU. */
+  locate(name: string): BufferSlice {
+    return this.#plan.locate(this.#value(name));
+  }
+
+  #value(name: string): Value<'f32'> {
+    const value = this.#values.get(name);
+    if (!value)
+      throw new InputError(`The model has no input or output ${name}; it has ${[...this.#values.keys()].join(', ')}`);
+    return value;
+  }
+
+  /** Writes an input, row-major in its shape. */
+  write(name: string, data: Float32Array<ArrayBuffer>): void {
+    const { shape } = this.#value(name);
+    if (data.length !== elementsOf(shape)) {
+      throw new InputError(`Input ${name} takes ${elementsOf(shape)} numbers (${shape.join('×')}), not ${data.length}`);
+    }
+    if (data.length > 0) this.gpu.write(this.locate(name), data);
+  }
+
+  /** Reads an output after a replay. */
+  async read(name: string): Promise<Float32Array<ArrayBuffer>> {
+    if (elementsOf(this.#value(name).shape) === 0) return new Float32Array(0);
+    return this.gpu.readFloats(this.locate(name));
+  }
+
+  /** Runs once: every input by name to every output by name. */
+  async run(inputs: ReadonlyMap<string, Float32Array<ArrayBuffer>>): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+    for (const { name } of this.inputs) {
+      const data = inputs.get(name);
+      if (!data) throw new InputError(`Input ${name} is missing`);
+      this.write(name, data);
+    }
+    this.#plan.plan.replay();
+    const outputs = new Map<string, Float32Array<ArrayBuffer>>();
+    for (const { name } of this.outputs) outputs.set(name, await this.read(name));
+    return outputs;
+  }
+
+  dispose(): void {
+    this.#plan.dispose();
+    this.#store?.dispose();
+  }
+}

@@ -1,0 +1,62 @@
+import type { InferShape } from '../graph/shapes.ts';
+import type { Graph, Node, Tensor } from '../graph/types.ts';
+import type { Builder } from './builder.ts';
+import type { Value } from './value.ts';
+
+/**
+ * What an initializer is to the operator that reads it. `weight`, `bias`, `norm` (a normalisation's scale or shift) and
+ * `scale` (a quantizer's step) are trained, the first with weight decay and open to pruning; `state` is kept up by the
+ * forward pass in training (running statistics); `constant` never changes.
+ */
+export type Role = 'weight' | 'bias' | 'norm' | 'scale' | 'state' | 'constant';
+
+interface NodeContext {
+  readonly node: Node;
+  readonly builder: Builder;
+  /** Batch statistics and their upkeep, rather than the running statistics of evaluation. */
+  readonly training: boolean;
+  /** The value at an input; throws where it is absent or only known on the host. */
+  input(index: number): Value<'f32'>;
+  hasInput(index: number): boolean;
+  inputShape(index: number): readonly number[];
+  outputShape(index?: number): readonly number[];
+  /** The initializer at an input, for operands that only shape the work (pads, axes, …). */
+  constant(index: number): Tensor | undefined;
+  /** Kept from the forward to the backward pass of this node. */
+  readonly saved: Map<string, Value>;
+}
+
+export interface ForwardContext extends NodeContext {
+  /** The output's tensor, made at the first call. The operator must write all of it. */
+  output(index?: number): Value<'f32'>;
+  /** Declares an output to be the same elements as another value (Reshape and its like): costs nothing. */
+  alias(index: number, value: Value<'f32'>): void;
+}
+
+export interface BackwardContext extends NodeContext {
+  /** What the forward pass computed. */
+  output(index?: number): Value<'f32'>;
+  /** Gradient of the loss by an output. Only nodes whose output 0 has one are asked to go backward. */
+  outputGradient(index?: number): Value<'f32'>;
+  /** Whether the gradient by an input is asked for. */
+  wants(index: number): boolean;
+  /** The tensor to write the gradient by an input to, all of it, once. Contributions of several consumers are added by the engine. */
+  inputGradient(index: number): Value<'f32'>;
+  /** Declares the gradient by an input to be the elements of another value, unchanged. */
+  passGradient(index: number, value: Value<'f32'>): void;
+}
+
+/** One operator (of ONNX, or our own): everything that the rest of the house knows of it. */
+export interface Operator {
+  readonly op: string;
+  readonly infer: InferShape;
+  /** Attributes it understands; a node with any other is refused before work begins. */
+  readonly attributes: readonly string[];
+  /** Throws InputError, naming the node, for a setting that is understood but not supported. */
+  check?(node: Node, shapes: (readonly number[] | undefined)[]): void;
+  /** Roles of the inputs that may be initializers; `constant` for those not named. */
+  roles?(node: Node, graph: Graph): Readonly<Record<number, Role>>;
+  forward(context: ForwardContext): void;
+  /** Absent where the operator passes no gradient on. */
+  backward?(context: BackwardContext): void;
+}

@@ -1,0 +1,42 @@
+import type { Program } from '../gpu/program.ts';
+import type { Shader } from './shader.ts';
+
+/**
+ * Settles a shader's tunables: `const` and `alias` declarations are rewritten by name, `override`s are passed on to the
+ * pipeline. A name that the shader does not declare is an error, never ignored.
+ */
+export function specialise(
+  shader: Shader,
+  tunables: Readonly<Record<string, number | boolean | string | undefined>> = {},
+): Program {
+  let { code } = shader;
+  const overrides: Record<string, number> = {};
+  for (const [name, value] of Object.entries(tunables)) {
+    if (value === undefined) continue;
+    if (name in shader.overrides) overrides[name] = Number(value);
+    else if (name in shader.constants) code = setConstant(code, shader, name, value);
+    else if (name in shader.aliases) {
+      code = code.replace(new RegExp(`^alias\\s+${name}\\s*=[^;]*;`, 'm'), `alias ${name} = ${value};`);
+    } else throw new Error(`Shader ${shader.name} declares no tunable ${name}`);
+  }
+  const bindings: Program['bindings'][number][] = shader.args ? ['uniform'] : [];
+  for (const { binding, access } of Object.values(shader.bindings)) bindings[binding] = access;
+  return { name: shader.name, code, overrides, bindings };
+}
+
+function setConstant(code: string, shader: Shader, name: string, value: number | boolean | string): string {
+  const { type } = shader.constants[name];
+  const literal = type === 'u32' ? `${value}u` : type === 'bool' ? String(Boolean(value)) : String(value);
+  return code.replace(new RegExp(`^const\\s+${name}\\s*:[^;]*;`, 'm'), `const ${name}: ${type} = ${literal};`);
+}
+
+/** The value a tunable will have: the variant's, or else the file's own. */
+export function tunableValue(shader: Shader, tunables: Readonly<Record<string, unknown>>, name: string): number {
+  const given = tunables[name];
+  if (given !== undefined) return Number(given);
+  const text = shader.overrides[name]?.value ?? shader.constants[name]?.value;
+  if (text === undefined) throw new Error(`Shader ${shader.name} declares no tunable ${name}`);
+  const number = Number.parseFloat(text);
+  if (Number.isNaN(number)) throw new Error(`Tunable ${name} of ${shader.name} is derived (${text}): give its value`);
+  return number;
+}
