@@ -1,0 +1,99 @@
+import { stringAttribute } from './attributes.ts';
+import { exportedBatch, generalizeBatch } from './batch.ts';
+import { inferDTypes } from './dtypes.ts';
+import { InputError } from './errors.ts';
+import type { InferLookup } from './infer/common.ts';
+import { removeDeadNodes } from './passes/deadNodes.ts';
+import { removeIdentities } from './passes/identities.ts';
+import { identifyNoOps } from './passes/noOps.ts';
+import { propagate } from './propagate.ts';
+import { isFloat } from './tensor.ts';
+import type { DType, Graph, ValueInfo } from './types.ts';
+
+export interface SpecializeOptions {
+  /** Length of the first dimension of the inputs. Default: as exported, or 1 where it is symbolic. */
+  batch?: number | undefined;
+  /** Shapes of single inputs, for those with symbolic dimensions besides the first. */
+  inputShapes?: Readonly<Record<string, readonly number[]>> | undefined;
+}
+
+/**
+ * The graph for fixed shapes: every shape static, everything that only computes shapes or re-arranges constants folded
+ * into initializers, no-ops and unused nodes gone. What is left is computation on data, and graph outputs that turned
+ * out constant, which are initializers then. `shapes` holds the shape of every value of the result.
+ */
+export function specialize(
+  graph: Graph,
+  lookup: InferLookup,
+  options: SpecializeOptions = {},
+): { graph: Graph; shapes: Map<string, number[]> } {
+  const exported = exportedBatch(graph);
+  const inputShapes = new Map(graph.inputs.map((input) => [input.name, resolveInput(input, exported, options)]));
+  for (const name of Object.keys(options.inputShapes ?? {})) {
+    if (!inputShapes.has(name)) throw new InputError(`a shape is given for '${name}', which is no input of the model`);
+  }
+  const exportedOtherwise = graph.inputs.some(({ name, shape }) => {
+    return typeof shape?.[0] === 'number' && shape[0] !== inputShapes.get(name)![0];
+  });
+  const general = exportedOtherwise ? generalizeBatch(graph, lookup) : graph;
+  const { shapes, constants, nodes } = propagate(general, lookup, inputShapes);
+  const folded = {
+    ...general,
+    nodes: nodes.filter((node) => !node.outputs.every((name) => name === '' || constants.has(name))),
+    initializers: constants,
+  };
+  const clean = removeDeadNodes(removeIdentities(identifyNoOps(dropFloatCasts(folded), shapes)));
+  // Names may have moved onto graph outputs, and unused values are gone: look at the result once more.
+  const final = propagate(clean, lookup, inputShapes).shapes;
+  const fix = (info: ValueInfo): ValueInfo => {
+    const shape = final.get(info.name);
+    return shape ? { ...info, shape: [...shape] } : info;
+  };
+  return {
+    graph: { ...clean, inputs: clean.inputs.map(fix), outputs: clean.outputs.map(fix) },
+    shapes: final,
+  };
+}
+
+function resolveInput(
+  { name, shape }: ValueInfo,
+  exported: number | undefined,
+  { batch, inputShapes }: SpecializeOptions,
+): number[] {
+  const given = inputShapes && Object.hasOwn(inputShapes, name) ? inputShapes[name] : undefined;
+  if (given) {
+    if (shape && shape.length !== given.length) {
+      throw new InputError(
+        `input '${name}' has ${shape.length} dimensions, but the shape [${given.join(', ')}] is asked`,
+      );
+    }
+    shape?.forEach((dim, axis) => {
+      if (axis > 0 && typeof dim === 'number' && dim !== given[axis]) {
+        throw new InputError(`input '${name}' is [${shape.join(', ')}], but the shape [${given.join(', ')}] is asked`);
+      }
+    });
+    return [...given];
+  }
+  if (!shape) throw new InputError(`input '${name}' has no shape in the model; give one`);
+  return shape.map((dim, axis) => {
+    if (axis === 0 && batch !== undefined && (typeof dim === 'string' || dim === exported)) return batch;
+    if (typeof dim === 'number') return dim;
+    if (axis === 0) return 1;
+    throw new InputError(
+      `input '${name}' has the symbolic dimension '${dim}' in [${shape.join(', ')}]; give its shape`,
+    );
+  });
+}
+
+/** Graphs compute in float32 alone, so casts between float types do nothing. */
+function dropFloatCasts(graph: Graph): Graph {
+  const dtypes = inferDTypes(graph);
+  return {
+    ...graph,
+    nodes: graph.nodes.map((node) => {
+      const from = dtypes.get(node.inputs[0] ?? '');
+      const isNoOp = node.op === 'Cast' && from && isFloat(from) && isFloat(stringAttribute(node, 'to', '') as DType);
+      return isNoOp ? { ...node, op: 'Identity', attributes: {} } : node;
+    }),
+  };
+}
