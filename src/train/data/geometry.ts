@@ -1,4 +1,8 @@
+import { InputError } from '../../graph/errors.ts';
 import type { Preprocess } from './preprocess.ts';
+
+/** Pixels of one image, after decoding or after a resize; 8192 x 8192, 200 MB in colour. */
+export const MAX_PIXELS = 2 ** 26;
 
 export interface Geometry {
   /** Size after the resize, before the crop. */
@@ -9,30 +13,39 @@ export interface Geometry {
 }
 
 /**
- * Where an image of width x height ends up. The longer side after a resize of the shorter, and the corner of the centre
- * crop, are rounded down, as torchvision and integer arithmetic do.
- * @returns undefined where the crop is larger than the image
+ * Where an image of width x height ends up. The longer side after a resize of the shorter is rounded to the nearest
+ * pixel, the corner of the centre crop down.
+ * @param source what a message names
+ * @throws InputError where the crop is larger than the image, or the result larger than can be handled
  */
 export function imageGeometry(
+  source: string,
   width: number,
   height: number,
   preprocess: Pick<Preprocess, 'resize' | 'crop'>,
-): Geometry | undefined {
+): Geometry {
   const { resize, crop } = preprocess;
   let size = { width, height };
   if (resize && 'shortSide' in resize) {
     const short = Math.min(width, height);
-    const scaled = (side: number) =>
-      side === short ? resize.shortSide : Math.floor((side * resize.shortSide) / short);
+    const scaled = (side: number) => Math.round((side * resize.shortSide) / short);
     size = { width: scaled(width), height: scaled(height) };
   } else if (resize) {
     size = { width: resize.width, height: resize.height };
   }
-  if (crop === undefined) return { ...size, crop: { left: 0, top: 0, ...size } };
-  if (crop > size.width || crop > size.height) return undefined;
-  const left = Math.floor((size.width - crop) / 2);
-  const top = Math.floor((size.height - crop) / 2);
-  return { ...size, crop: { left, top, width: crop, height: crop } };
+  if (crop !== undefined && (crop > size.width || crop > size.height)) {
+    throw new InputError(`${source}: crop ${crop} is larger than the image, ${size.width} x ${size.height}.`);
+  }
+  const kept = crop === undefined ? size : { width: crop, height: crop };
+  // Between the two passes of a resize an image has its old height and its new width.
+  if (kept.width * Math.max(kept.height, height / 4) > MAX_PIXELS) {
+    throw new InputError(
+      `${source}: ${width} x ${height} pixels resized to ${size.width} x ${size.height} exceed ${MAX_PIXELS} pixels.`,
+    );
+  }
+  const left = Math.floor((size.width - kept.width) / 2);
+  const top = Math.floor((size.height - kept.height) / 2);
+  return { ...size, crop: { left, top, ...kept } };
 }
 
 /** The size that every image ends up with, whatever it was; undefined where it depends on the image. */

@@ -1,8 +1,9 @@
-/** Decoding and scaling of JPEG, PNG and WebP images with `sharp`. */
+/** Decoding of JPEG, PNG and WebP images with `sharp`. */
 import sharp from 'sharp';
 import { InputError } from '../../../graph/errors.ts';
-import { imageGeometry } from '../geometry.ts';
+import { imageGeometry, MAX_PIXELS } from '../geometry.ts';
 import type { Preprocess } from '../preprocess.ts';
+import { resample } from '../resample.ts';
 import { readInput } from './files.ts';
 
 export type ImageSpec = Pick<Preprocess, 'resize' | 'crop'>;
@@ -21,8 +22,6 @@ export interface ImageInfo {
 
 export const IMAGE_NAME = /\.(jpe?g|png|webp)$/i;
 const MAX_IMAGE_BYTES = 2 ** 28;
-/** A header may claim any size; this many pixels (8192 x 8192) take 200 MB when decoded. */
-const MAX_PIXELS = 2 ** 26;
 
 /**
  * Colours as they are stored, like other tools do it for training: no colour profile, no rotation by EXIF, transparency
@@ -76,7 +75,8 @@ async function decoding<T>(file: string, decode: () => Promise<T>): Promise<T> {
 export async function loadImage(file: string, channels: 1 | 3, spec: ImageSpec): Promise<Planar> {
   const bytes = await readImageFile(file);
   const { width, height } = await infoOf(file, bytes);
-  // Decoded at full size first: letting the decoder shrink (as sharp likes to do) changes the pixels.
+  const geometry = imageGeometry(file, width, height, spec);
+  // Decoded at full size: letting the decoder shrink (as sharp likes to do) changes the pixels.
   const { data, info } = await decoding(file, () =>
     sharp(bytes, DECODE)
       .toColourspace(channels === 1 ? 'b-w' : 'srgb')
@@ -89,43 +89,22 @@ export async function loadImage(file: string, channels: 1 | 3, spec: ImageSpec):
       `${file}: decodes to ${info.width} x ${info.height} x ${info.channels}, not as its header says.`,
     );
   }
-  return planar(await fitImage(file, { channels, width, height, data }, spec));
+  const planes = toPlanes(data, channels);
+  return {
+    channels,
+    width: geometry.crop.width,
+    height: geometry.crop.height,
+    data: resample(planes, width, height, geometry),
+  };
 }
 
-/** Resize and crop of interleaved pixels; the same object where neither is wanted. */
-export async function fitImage(file: string, image: Planar, spec: ImageSpec): Promise<Planar> {
-  const { width, height, channels, data } = image;
-  const geometry = imageGeometry(width, height, spec);
-  if (!geometry) {
-    throw new InputError(
-      `${file}: crop ${spec.crop} is larger than the image (${width} x ${height} before the resize).`,
-    );
-  }
-  const { crop } = geometry;
-  if (geometry.width === width && geometry.height === height && crop.width === width && crop.height === height) {
-    return image;
-  }
-  let pipeline = sharp(data, { raw: { width, height, channels }, limitInputPixels: MAX_PIXELS });
-  if (geometry.width !== width || geometry.height !== height) {
-    // Linear interpolation, widened when shrinking (a triangle filter), as PIL's and torchvision's `bilinear`.
-    pipeline = pipeline.resize({ width: geometry.width, height: geometry.height, fit: 'fill', kernel: 'linear' });
-  }
-  const resized = await decoding(file, () => pipeline.extract(crop).raw().toBuffer());
-  return { channels, width: crop.width, height: crop.height, data: resized };
-}
-
-/** Interleaved to planar. */
-function planar(image: Planar): Planar {
-  const { channels, width, height, data } = image;
-  if (channels === 1) return image;
-  return { ...image, data: transposeBytes(data, width * height, channels) };
-}
-
-/** A rows x columns matrix of bytes turned into columns x rows. */
-export function transposeBytes(bytes: Uint8Array, rows: number, columns: number): Uint8Array {
-  const out = new Uint8Array(rows * columns);
-  for (let column = 0; column < columns; column++) {
-    for (let row = 0; row < rows; row++) out[column * rows + row] = bytes[row * columns + column]!;
+/** Interleaved pixels turned into one plane per channel. */
+function toPlanes(pixels: Uint8Array, channels: number): Uint8Array {
+  if (channels === 1) return pixels;
+  const plane = pixels.length / channels;
+  const out = new Uint8Array(pixels.length);
+  for (let c = 0; c < channels; c++) {
+    for (let i = 0; i < plane; i++) out[c * plane + i] = pixels[i * channels + c]!;
   }
   return out;
 }

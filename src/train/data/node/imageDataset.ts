@@ -81,11 +81,10 @@ async function commonShape(files: readonly LabelledFile[], { spec, channels, nam
   let size = fixed;
   for (const [index, info] of infos.entries()) {
     if (fixed) break;
-    const geometry = imageGeometry(info.width, info.height, spec)!;
-    size ??= geometry.crop;
-    if (geometry.crop.width !== size.width || geometry.crop.height !== size.height) {
-      throw sizeError(files[index]!.file, geometry.crop, size);
-    }
+    const { file } = files[index]!;
+    const { crop } = imageGeometry(file, info.width, info.height, spec);
+    size ??= { width: crop.width, height: crop.height };
+    if (crop.width !== size.width || crop.height !== size.height) throw sizeError(file, crop, size);
   }
   return { ...size!, channels: channels ?? (infos.every((info) => info.grey) ? 1 : 3) } as const;
 }

@@ -4,6 +4,7 @@ import { InputError } from '../../../graph/errors.ts';
 import type { Dataset } from '../dataset.ts';
 import type { Preprocess } from '../preprocess.ts';
 import { labelOffsetFor } from '../preprocess.ts';
+import { resizedDataset } from '../resized.ts';
 import { takeFirst, withLabelOffset } from '../split.ts';
 import { findCifar, readCifarDataset } from './cifar.ts';
 import type { Entry } from './files.ts';
@@ -14,7 +15,6 @@ import type { LabelledFile } from './imageDataset.ts';
 import { imageDataset } from './imageDataset.ts';
 import { readClassNames, readLabelsFile } from './labelsFile.ts';
 import { readNpzDataset } from './npz.ts';
-import { resizedDataset } from './resized.ts';
 
 export interface OpenOptions {
   /** Absent: the test set where there is one, else what there is. */
