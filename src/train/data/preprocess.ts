@@ -105,7 +105,7 @@ export function parsePreprocess(
   options: { source?: string; kind?: 'uint8' | 'float32' } = {},
 ): Preprocess {
   const source = options.source ?? 'preprocess';
-  const result = v.safeParse(schema, input);
+  const result = v.safeParse(schema, Array.isArray(input) ? null : input);
   if (!result.success) {
     const issue = result.issues[0];
     const path = v.getDotPath(issue);
