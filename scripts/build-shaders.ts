@@ -5,7 +5,7 @@
  *
  * Usage: tsx scripts/build-shaders.ts
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { link } from 'wesl/core';
@@ -23,7 +23,8 @@ for (const entry of readdirSync(shaderRoot, { recursive: true, withFileTypes: tr
   sources[path] = readFileSync(join(shaderRoot, path), 'utf8');
 }
 
-rmSync(outRoot, { recursive: true, force: true });
+// Files that did not change are left alone and stale ones go last: a test run beside the build must find its modules.
+const written = new Set<string>();
 let count = 0;
 for (const path of Object.keys(sources).sort()) {
   if (path.startsWith('common/')) continue;
@@ -33,12 +34,19 @@ for (const path of Object.keys(sources).sort()) {
       outRoot,
       path.replace(/[^/]+$/, (file) => `${camel(file.replace('.wgsl', ''))}.ts`),
     );
+    written.add(outPath);
     mkdirSync(dirname(outPath), { recursive: true });
-    writeFileSync(outPath, text);
+    if (!existsSync(outPath) || readFileSync(outPath, 'utf8') !== text) writeFileSync(outPath, text);
     count++;
   } catch (error) {
     console.error(`shaders/${path}: ${(error as Error).message}`);
     process.exitCode = 1;
+  }
+}
+if (process.exitCode === undefined) {
+  for (const entry of readdirSync(outRoot, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && !written.has(path)) rmSync(path);
   }
 }
 console.log(`${count} shaders reflected`);

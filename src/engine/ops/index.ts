@@ -1,5 +1,23 @@
 import type { Operator } from '../operator.ts';
 import { activations } from './activations.ts';
+import { arithmetic } from './binary.ts';
+import { convolutions } from './conv.ts';
+import { denseLayers } from './gemm.ts';
+import { matrixProducts } from './matmul.ts';
+import { normalizations } from './norm.ts';
+import { reductions } from './reduce.ts';
+import { softmaxes } from './softmax.ts';
+import { views } from './views.ts';
 
 /** Every module of operators. A new operator is one module and one entry here. */
-export const operatorModules: readonly (readonly Operator[])[] = [activations];
+export const operatorModules: readonly (readonly Operator[])[] = [
+  activations,
+  normalizations,
+  arithmetic,
+  convolutions,
+  denseLayers,
+  matrixProducts,
+  softmaxes,
+  reductions,
+  views,
+];

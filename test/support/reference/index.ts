@@ -1,5 +1,7 @@
 import { activationReferences } from './activations.ts';
 import { binaryReferences } from './binary.ts';
+import { batchNormReferences } from './norm.ts';
+import { productReferences } from './products.ts';
 import { reductionReferences } from './reduce.ts';
 import type { Reference } from './reference.ts';
 import { normalizationReferences } from './softmax.ts';
@@ -9,7 +11,9 @@ import { viewReferences } from './views.ts';
 export const references: Readonly<Record<string, Reference>> = {
   ...activationReferences,
   ...binaryReferences,
+  ...batchNormReferences,
   ...normalizationReferences,
+  ...productReferences,
   ...reductionReferences,
   ...viewReferences,
 };
