@@ -18,7 +18,8 @@ function attempt(file: Uint8Array): 'read' | 'refused' {
     const model = decodeModel(file, options);
     let bytes = 0;
     for (const { shape, data } of model.graph.initializers.values()) {
-      expect(data.length).toBe(shape.reduce((a, b) => a * b, 1));
+      // Thousands of `expect` would take most of the time.
+      if (data.length !== shape.reduce((a, b) => a * b, 1)) throw new Error(`[${shape}] has ${data.length} elements`);
       bytes += data.byteLength;
     }
     expect(bytes).toBeLessThanOrEqual(1100 * file.length);
@@ -29,7 +30,7 @@ function attempt(file: Uint8Array): 'read' | 'refused' {
     expect(error.message).toMatch(/^fuzzed\.wgslim[^\n]{5,400}$/);
     return 'refused';
   } finally {
-    expect(performance.now() - start).toBeLessThan(2000);
+    expect(performance.now() - start).toBeLessThan(5000);
   }
 }
 
