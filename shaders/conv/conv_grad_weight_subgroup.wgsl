@@ -6,6 +6,9 @@
 // distance to all of them.
 // Pixels are split: an image is cut into `chunks` of `chunk` pixels, and split s sums `split_chunks` of these into
 // its own copy of the output (`reduce_splits` adds the copies in a fixed order).
+import package::common::grid::linear_workgroup;
+import package::common::divide::divide;
+
 enable subgroups;
 
 const SUBGROUP: u32 = 8;
@@ -45,13 +48,6 @@ fn load_x(at: vec4u, pixel: u32) -> vec4f {
   return vec4f(x[at.x + pixel], x[at.y + pixel], x[at.z + pixel], x[at.w + pixel]);
 }
 
-// Exact for every u32: the float estimate is at most one off.
-fn divide(a: u32, b: u32) -> u32 {
-  var q = u32(f32(a) / f32(b));
-  q = select(q, q - 1, q * b > a);
-  return select(q, q + 1, a - q * b >= b);
-}
-
 fn pixel_distance(pixel: u32) -> u32 {
   let oy = divide(pixel, args.ow);
   return oy * args.x_oy + (pixel - oy * args.ow) * args.x_ox;
@@ -68,11 +64,11 @@ fn store(row: u32, column: u32, base: u32, acc: vec4f) {
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
+  @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
   // Group and split come from the workgroup alone, so that the loops are uniform control flow.
-  let linear = wg.x + wg.y * grid.x;
+  let linear = linear_workgroup(wg, count);
   let plane = linear / args.group_workgroups;
   let split = plane % args.splits;
   let group = plane / args.splits;

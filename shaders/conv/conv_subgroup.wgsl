@@ -4,6 +4,9 @@
 // over the batch, k runs over the taps (ic, ky, kx). Each lane owns four columns, whose addresses in the
 // input it works out once; a tap adds the same distance to all of them. Lanes 0..3 work out the distances
 // of the next four taps and the subgroup broadcasts them, so no table and no bounds check is needed.
+import package::common::grid::linear_workgroup;
+import package::common::divide::divide;
+
 enable subgroups;
 
 const SUBGROUP: u32 = 8;
@@ -15,8 +18,10 @@ struct Args {
   m: u32, n: u32, k: u32, // output channels of a group; batch * oh * ow; input channels of a group * kh * kw
   kw: u32, khw: u32, // taps in a kernel row, and in a kernel
   x_channel: u32, x_ky: u32, x_kx: u32, // input distance of one channel, one kernel row, one kernel column
-  x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // and of one image, one group, one output row, one output column
-  ow: u32, ohw: u32, out_image: u32,
+  x_offset: u32, x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
+  ow: u32, ohw: u32, // output columns computed, and pixels
+  out_offset: u32, out_image: u32, out_channel: u32, out_oy: u32, out_ox: u32, // where they go
+  w_offset: u32,
   tiles_m: u32, group_workgroups: u32, groups: u32,
   bias: u32, lo: f32, hi: f32,
 }
@@ -44,13 +49,6 @@ fn load_x(at: vec4u, tap: u32) -> vec4f {
   return vec4f(x[at.x + tap], x[at.y + tap], x[at.z + tap], x[at.w + tap]);
 }
 
-// Exact for every u32: the float estimate is at most one off.
-fn divide(a: u32, b: u32) -> u32 {
-  var q = u32(f32(a) / f32(b));
-  q = select(q, q - 1, q * b > a);
-  return select(q, q + 1, a - q * b >= b);
-}
-
 fn tap_distance(k: u32) -> u32 {
   let ic = divide(k, args.khw);
   let in_kernel = k - ic * args.khw;
@@ -66,7 +64,7 @@ fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
   // Comparisons, not min and max, so that a NaN stays visible.
   v = select(v, vec4f(args.lo), v < vec4f(args.lo));
   v = select(v, vec4f(args.hi), v > vec4f(args.hi));
-  let o = at + channel * args.ohw;
+  let o = at + channel * args.out_channel;
   for (var j = 0u; j < 4; j++) {
     if (pixel + j < args.n) { out[o[j]] = v[j]; }
   }
@@ -75,10 +73,10 @@ fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
-  @builtin(num_workgroups) grid: vec3u,
+  @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let linear = wg.x + wg.y * grid.x;
+  let linear = linear_workgroup(wg, count);
   let group = linear / args.group_workgroups;
   if (group >= args.groups) { return; }
   let lane = local % SUBGROUP;
@@ -89,8 +87,10 @@ fn main(
   let p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.n - 1));
   let image = p / args.ohw;
   let in_image = p % args.ohw;
-  let at = image * args.x_image + in_image / args.ow * args.x_oy + in_image % args.ow * args.x_ox + group * args.x_group;
-  let w_group = group * args.m * args.k;
+  let oy = in_image / args.ow;
+  let ox = in_image % args.ow;
+  let at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
+  let w_group = args.w_offset + group * args.m * args.k;
 
   var acc0 = vec4f();
   var acc1 = vec4f();
@@ -170,7 +170,7 @@ fn main(
     }
   }
 
-  let o = image * args.out_image + in_image;
+  let o = image * args.out_image + oy * args.out_oy + ox * args.out_ox + args.out_offset;
   store(row + 0, pixel, group, o, acc0);
   store(row + 1, pixel, group, o, acc1);
   store(row + 2, pixel, group, o, acc2);

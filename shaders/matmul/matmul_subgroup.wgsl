@@ -3,13 +3,15 @@
 // Software adapters turn every storage load into a guarded scalar load per lane, so the loop is built to
 // load little per multiply-add: lane r reads four consecutive k of row r and the subgroup broadcasts them
 // with constant indices; each lane owns four columns. No workgroup memory, no barrier.
-// A and B carry strides for both of their axes, so a transposed operand is the same kernel.
+// A, B and C carry strides for both of their axes, so a transposed operand is the same kernel.
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).
+import package::common::grid::linear_workgroup;
+
 enable subgroups;
 
 const SUBGROUP: u32 = 8;
-// Rows per tile: 4 or 16.
+// Rows per tile: 4, 8 or 16.
 const ROWS: u32 = 16;
 override WG: u32 = 32;
 
@@ -17,7 +19,7 @@ struct Args {
   m: u32, n: u32, k: u32,
   a_offset: u32, a_batch: u32, a_m: u32, a_k: u32,
   b_offset: u32, b_batch: u32, b_k: u32, b_n: u32,
-  out_offset: u32, out_batch: u32,
+  out_offset: u32, out_batch: u32, out_m: u32, out_n: u32,
   bias_m: u32, bias_n: u32, // strides of the bias; 0 broadcasts it
   k_chunk: u32, splits: u32, out_split: u32,
   tiles_n: u32, plane_groups: u32, batches: u32, // a plane is one split of one product
@@ -49,14 +51,14 @@ fn load_b(c: vec4u, base: u32) -> vec4f {
 
 fn store(row: u32, col: u32, base: u32, acc: vec4f) {
   if (row >= args.m) { return; }
-  let o = base + row * args.n + col;
+  let o = base + row * args.out_m + col * args.out_n;
   for (var j = 0u; j < 4; j++) {
     if (col + j < args.n) {
       var v = args.alpha * acc[j];
       if (args.beta != 0) { v += args.beta * bias[row * args.bias_m + (col + j) * args.bias_n]; }
       // Comparisons, not min and max, so that a NaN stays visible.
       v = select(v, args.lo, v < args.lo);
-      out[o + j] = select(v, args.hi, v > args.hi);
+      out[o + j * args.out_n] = select(v, args.hi, v > args.hi);
     }
   }
 }
@@ -64,11 +66,11 @@ fn store(row: u32, col: u32, base: u32, acc: vec4f) {
 @compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
+  @builtin(num_workgroups) count: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
   // Batch and split come from the workgroup alone, so that the loop is uniform control flow.
-  let group = wg.x + wg.y * groups.x;
+  let group = linear_workgroup(wg, count);
   let plane = group / args.plane_groups;
   let split = plane % args.splits;
   let batch = plane / args.splits;
@@ -124,6 +126,8 @@ fn main(
       acc5 = madd(acc5, subgroupBroadcast(x[5 / SUBGROUP % HELD], 5u % SUBGROUP), b0, b1, b2, b3);
       acc6 = madd(acc6, subgroupBroadcast(x[6 / SUBGROUP % HELD], 6u % SUBGROUP), b0, b1, b2, b3);
       acc7 = madd(acc7, subgroupBroadcast(x[7 / SUBGROUP % HELD], 7u % SUBGROUP), b0, b1, b2, b3);
+    }
+    if (ROWS > 8) {
       acc8 = madd(acc8, subgroupBroadcast(x[8 / SUBGROUP % HELD], 8u % SUBGROUP), b0, b1, b2, b3);
       acc9 = madd(acc9, subgroupBroadcast(x[9 / SUBGROUP % HELD], 9u % SUBGROUP), b0, b1, b2, b3);
       acc10 = madd(acc10, subgroupBroadcast(x[10 / SUBGROUP % HELD], 10u % SUBGROUP), b0, b1, b2, b3);
@@ -146,6 +150,8 @@ fn main(
       acc5 += a[a_base + min(row + 5, last) * args.a_m] * bk;
       acc6 += a[a_base + min(row + 6, last) * args.a_m] * bk;
       acc7 += a[a_base + min(row + 7, last) * args.a_m] * bk;
+    }
+    if (ROWS > 8) {
       acc8 += a[a_base + min(row + 8, last) * args.a_m] * bk;
       acc9 += a[a_base + min(row + 9, last) * args.a_m] * bk;
       acc10 += a[a_base + min(row + 10, last) * args.a_m] * bk;
@@ -169,6 +175,8 @@ fn main(
     store(row + 5, col, o, acc5);
     store(row + 6, col, o, acc6);
     store(row + 7, col, o, acc7);
+  }
+  if (ROWS > 8) {
     store(row + 8, col, o, acc8);
     store(row + 9, col, o, acc9);
     store(row + 10, col, o, acc10);

@@ -1,0 +1,111 @@
+// Convolution of an already padded NCHW input, f32, with tiles in workgroup memory: for GPUs, and wherever subgroups are
+// missing. An implicit matrix product: rows are output channels of one group, columns are output pixels flattened over
+// the batch, k runs over the taps (ic, ky, kx). Tiles and the rest as in matmul_tiled.
+import package::common::grid::linear_workgroup;
+import package::common::divide::divide;
+
+override TM: u32 = 16;
+override TN: u32 = 16;
+const K_STEP: u32 = 16;
+
+struct Args {
+  m: u32, n: u32, k: u32, // output channels of a group; batch * oh * ow; input channels of a group * kh * kw
+  kw: u32, khw: u32, // taps in a kernel row, and in a kernel
+  x_channel: u32, x_ky: u32, x_kx: u32, // input distance of one channel, one kernel row, one kernel column
+  x_offset: u32, x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
+  ow: u32, ohw: u32, // output columns computed, and pixels
+  out_offset: u32, out_image: u32, out_channel: u32, out_oy: u32, out_ox: u32, // where they go
+  w_offset: u32,
+  tiles_m: u32, group_workgroups: u32, groups: u32,
+  bias: u32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+
+var<workgroup> w_tile: array<vec4f, K_STEP * TM>;
+var<workgroup> x_tile: array<vec4f, K_STEP * TN>;
+
+fn load_weights(row: u32, k: u32, base: u32) -> vec4f {
+  if (k >= args.k) { return vec4f(); }
+  let i = min(vec4u(row, row + 1, row + 2, row + 3), vec4u(args.m - 1)) * args.k + (base + k);
+  return vec4f(weights[i.x], weights[i.y], weights[i.z], weights[i.w]);
+}
+
+fn load_x(at: vec4u, k: u32) -> vec4f {
+  if (k >= args.k) { return vec4f(); }
+  let ic = divide(k, args.khw);
+  let in_kernel = k - ic * args.khw;
+  let ky = divide(in_kernel, args.kw);
+  let i = at + (ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx);
+  return vec4f(x[i.x], x[i.y], x[i.z], x[i.w]);
+}
+
+fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
+  if (row >= args.m) { return; }
+  let channel = group * args.m + row;
+  var v = acc;
+  if (args.bias != 0) { v += bias[channel]; }
+  // Comparisons, not min and max, so that a NaN stays visible.
+  v = select(v, vec4f(args.lo), v < vec4f(args.lo));
+  v = select(v, vec4f(args.hi), v > vec4f(args.hi));
+  let o = at + channel * args.out_channel;
+  for (var j = 0u; j < 4; j++) {
+    if (pixel + j < args.n) { out[o[j]] = v[j]; }
+  }
+}
+
+@compute @workgroup_size(TN, TM)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_id) id: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let linear = linear_workgroup(wg, count);
+  let group = linear / args.group_workgroups;
+  if (group >= args.groups) { return; }
+  let tile = linear % args.group_workgroups;
+  let row = tile % args.tiles_m * (4 * TM);
+  let pixel = tile / args.tiles_m * (4 * TN) + 4 * id.x;
+  let p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.n - 1));
+  let image = p / args.ohw;
+  let in_image = p % args.ohw;
+  let oy = in_image / args.ow;
+  let ox = in_image % args.ow;
+  let at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
+  let w_group = args.w_offset + group * args.m * args.k;
+
+  var acc0 = vec4f();
+  var acc1 = vec4f();
+  var acc2 = vec4f();
+  var acc3 = vec4f();
+  for (var k = 0u; k < args.k; k += K_STEP) {
+    for (var i = local; i < K_STEP * TM; i += TM * TN) {
+      w_tile[i % K_STEP * TM + i / K_STEP] = load_weights(row + 4 * (i / K_STEP), k + i % K_STEP, w_group);
+    }
+    for (var kk = id.y; kk < K_STEP; kk += TM) {
+      x_tile[kk * TN + id.x] = load_x(at, k + kk);
+    }
+    workgroupBarrier();
+    for (var kk = 0u; kk < K_STEP; kk++) {
+      let w = w_tile[kk * TM + id.y];
+      let v = x_tile[kk * TN + id.x];
+      acc0 = fma(vec4f(w.x), v, acc0);
+      acc1 = fma(vec4f(w.y), v, acc1);
+      acc2 = fma(vec4f(w.z), v, acc2);
+      acc3 = fma(vec4f(w.w), v, acc3);
+    }
+    workgroupBarrier();
+  }
+
+  let o = image * args.out_image + oy * args.out_oy + ox * args.out_ox + args.out_offset;
+  let r = row + 4 * id.y;
+  store(r, pixel, group, o, acc0);
+  store(r + 1, pixel, group, o, acc1);
+  store(r + 2, pixel, group, o, acc2);
+  store(r + 3, pixel, group, o, acc3);
+}

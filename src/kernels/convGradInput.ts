@@ -1,0 +1,118 @@
+import { type AxisPhase, axisPhases } from './convPhases.ts';
+import { type ConvShape, weightElements } from './convShape.ts';
+import { convWeightsFlipShader } from './generated/conv/convWeightsFlip.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
+import { padPlanes } from './padPlanes.ts';
+import { validConv } from './validConv.ts';
+
+const WG = 64;
+
+/** dx = dy * weights, turned and with channels swapped: the gradient of ONNX Conv by its input. Writes all of dx. */
+export function convGradInput(
+  recorder: Recorder,
+  { dy, weights, dx, shape }: { dy: Operand<'f32'>; weights: Operand<'f32'>; dx: Operand<'f32'>; shape: ConvShape },
+): void {
+  const { n, ic, ih, iw, oc, oh, ow, groups } = shape;
+  if (dx.elements === 0) return;
+  const axisY = axisPhases({
+    input: ih,
+    output: oh,
+    kernel: shape.kh,
+    stride: shape.strideH,
+    dilation: shape.dilH,
+    pad: shape.padTop,
+  });
+  const axisX = axisPhases({
+    input: iw,
+    output: ow,
+    kernel: shape.kw,
+    stride: shape.strideW,
+    dilation: shape.dilW,
+    pad: shape.padLeft,
+  });
+  const padded = padPlanes(recorder, {
+    x: dy,
+    planes: n * oc,
+    h: oh,
+    w: ow,
+    padding: { top: axisY.before, bottom: axisY.after, left: axisX.before, right: axisX.after },
+    label: 'input gradient, padding',
+  });
+  const plane = padded.h * padded.w;
+  const flipped = recorder.temporary('f32', weightElements(shape), 'turned weights');
+  let weightsOffset = 0;
+  for (const y of axisY.phases) {
+    for (const x of axisX.phases) {
+      const size = oc * (ic / groups) * y.taps * x.taps;
+      if (size > 0) flip(recorder, { weights, flipped, shape, y, x, size, weightsOffset });
+      validConv(recorder, {
+        x: padded.operand,
+        // Where no tap reaches the phase, nothing is read and zeros are written.
+        weights: size > 0 ? flipped : weights,
+        out: dx,
+        images: n,
+        groups,
+        groupOut: ic / groups,
+        groupIn: oc / groups,
+        kh: x.taps > 0 ? y.taps : 0,
+        kw: y.taps > 0 ? x.taps : 0,
+        oh: y.count,
+        ow: x.count,
+        xAt: {
+          offset: size > 0 ? (y.base + axisY.before) * padded.w + x.base + axisX.before : 0,
+          image: oc * plane,
+          channel: plane,
+          ky: axisY.spacing * padded.w,
+          kx: axisX.spacing,
+          oy: padded.w,
+          ox: 1,
+        },
+        outAt: {
+          offset: y.first * iw + x.first,
+          image: ic * ih * iw,
+          channel: ih * iw,
+          oy: shape.strideH * iw,
+          ox: shape.strideW,
+        },
+        weightsOffset: size > 0 ? weightsOffset : 0,
+        label: 'input gradient',
+      });
+      weightsOffset += size;
+    }
+  }
+}
+
+function flip(
+  recorder: Recorder,
+  call: {
+    weights: Operand<'f32'>;
+    flipped: Operand<'f32'>;
+    shape: ConvShape;
+    y: AxisPhase;
+    x: AxisPhase;
+    size: number;
+    weightsOffset: number;
+  },
+): void {
+  const { weights, flipped, shape, y, x, size, weightsOffset } = call;
+  recorder.dispatch(convWeightsFlipShader, {
+    operands: { weights, out: flipped },
+    args: {
+      oc: shape.oc / shape.groups,
+      ic: shape.ic / shape.groups,
+      kh: shape.kh,
+      kw: shape.kw,
+      size,
+      taps_y: y.taps,
+      taps_x: x.taps,
+      last_y: y.lastTap,
+      last_x: x.lastTap,
+      step_y: y.tapStep,
+      step_x: x.tapStep,
+      out_offset: weightsOffset,
+    },
+    tunables: { WG },
+    workgroups: grid(size, WG),
+    label: 'input gradient, turned weights',
+  });
+}

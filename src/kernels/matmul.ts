@@ -1,0 +1,160 @@
+import { matmulSubgroupShader } from './generated/matmul/matmulSubgroup.ts';
+import { matmulTiledShader } from './generated/matmul/matmulTiled.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
+import { type Adapter, cutProduct, type ProductVariant, splitSum, type TileCount } from './productVariant.ts';
+import { HIGHEST, LOWEST, reduceSplits } from './reduceSplits.ts';
+
+/** A matrix inside a buffer: element (batch, i, j) is at offset + batch·batchStride + i·rowStride + j·columnStride. */
+export interface MatrixView {
+  operand: Operand<'f32'>;
+  rowStride: number;
+  columnStride: number;
+  offset?: number;
+  /** 0, the default, uses one matrix for the whole batch. */
+  batchStride?: number;
+}
+
+export interface MatmulCall {
+  m: number;
+  n: number;
+  k: number;
+  batches?: number;
+  /** [m, k], [k, n] and [m, n]. */
+  a: MatrixView;
+  b: MatrixView;
+  out: MatrixView;
+  /** Added after scaling by beta; strides of 0 broadcast it. */
+  bias?: { operand: Operand<'f32'>; rowStride: number; columnStride: number };
+  alpha?: number;
+  beta?: number;
+  /** Bounds of the result; a fused Relu has lo = 0. */
+  lo?: number;
+  hi?: number;
+  label?: string;
+}
+
+export interface MatmulPlan extends TileCount {
+  /** Computes the transpose out^T = b^T·a^T instead: the same numbers in tiles that fit better. */
+  swap: boolean;
+  splits: number;
+  kChunk: number;
+}
+
+/** Variant, tiles and split of a product, from the adapter and the shape alone. */
+export function planMatmul(
+  adapter: Adapter,
+  { m, n, k, batches = 1 }: { m: number; n: number; k: number; batches?: number },
+): MatmulPlan {
+  const straight = cutProduct(adapter, m, n);
+  const swapped = cutProduct(adapter, n, m);
+  const swap = swapped.cost < straight.cost;
+  const cut = swap ? swapped : straight;
+  const tiles = cut.tilesM * cut.tilesN * batches;
+  const { splits, share } = splitSum(adapter, { tiles, length: k, granule: 16, least: 256 });
+  return { ...cut, swap, splits, kChunk: share };
+}
+
+/** A row-major matrix, or its transpose, as a view. */
+export function matrix(operand: Operand<'f32'>, columns: number, transposed = false): MatrixView {
+  return transposed
+    ? { operand, rowStride: 1, columnStride: columns }
+    : { operand, rowStride: columns, columnStride: 1 };
+}
+
+/** out = clamp(alpha·a·b + beta·bias), batched, any strides. A sum over no terms (k = 0) is zero. */
+export function matmul(recorder: Recorder, call: MatmulCall): void {
+  const { m, n, k, batches = 1, out, alpha = 1, beta = 1, lo = LOWEST, hi = HIGHEST } = call;
+  if (m * n * batches === 0) return;
+  const plan = planMatmul(recorder.capabilities, { m, n, k, batches });
+  const { bias } = call;
+  const label = call.label ?? 'product';
+  if (plan.splits === 1) {
+    dispatch(recorder, plan, { ...call, alpha, beta: bias ? beta : 0, lo, hi, label }, 0);
+    return;
+  }
+  // The parts are laid out as plain [splits][batches][m][n]; the sum of the splits brings them to their place.
+  const size = batches * m * n;
+  const parts = recorder.temporary('f32', plan.splits * size, `${label}: parts`);
+  const partView = { operand: parts, rowStride: n, columnStride: 1, batchStride: m * n };
+  const contiguous = out.rowStride === n && out.columnStride === 1 && (batches === 1 || out.batchStride === m * n);
+  if (!contiguous) throw new Error(`${label}: a split product needs a contiguous result`);
+  const plain = { ...call, out: partView, bias: undefined, alpha: 1, beta: 0, lo: LOWEST, hi: HIGHEST };
+  dispatch(recorder, plan, { ...plain, label: `${label}, ${plan.splits} splits` }, size);
+  reduceSplits(recorder, {
+    parts,
+    out: out.operand,
+    splits: plan.splits,
+    size,
+    offset: out.offset,
+    rows: m,
+    columns: n,
+    bias: bias && { ...bias, beta },
+    alpha,
+    lo,
+    hi,
+    label: `${label}: sum of splits`,
+  });
+}
+
+function dispatch(
+  recorder: Recorder,
+  plan: MatmulPlan,
+  call: MatmulCall & { alpha: number; beta: number; lo: number; hi: number; label: string },
+  outSplit: number,
+): void {
+  const { k, batches = 1, bias, alpha, beta, lo, hi } = call;
+  const [m, n] = plan.swap ? [call.n, call.m] : [call.m, call.n];
+  const [a, b] = plan.swap ? [transpose(call.b), transpose(call.a)] : [call.a, call.b];
+  const out = plan.swap ? transpose(call.out) : call.out;
+  const [biasM, biasN] = plan.swap ? [bias?.columnStride, bias?.rowStride] : [bias?.rowStride, bias?.columnStride];
+  // A workgroup is one tile: on a CPU adapter, a subgroup of its own, so that no subgroup idles over the edge.
+  const planeGroups = plan.tilesM * plan.tilesN;
+  const shared = {
+    operands: { a: a.operand, b: b.operand, bias: bias?.operand ?? b.operand, out: out.operand },
+    args: {
+      m,
+      n,
+      k,
+      a_offset: a.offset ?? 0,
+      a_batch: a.batchStride ?? 0,
+      a_m: a.rowStride,
+      a_k: a.columnStride,
+      b_offset: b.offset ?? 0,
+      b_batch: b.batchStride ?? 0,
+      b_k: b.rowStride,
+      b_n: b.columnStride,
+      out_offset: out.offset ?? 0,
+      out_batch: out.batchStride ?? 0,
+      out_m: out.rowStride,
+      out_n: out.columnStride,
+      bias_m: biasM ?? 0,
+      bias_n: biasN ?? 0,
+      k_chunk: plan.kChunk,
+      splits: plan.splits,
+      out_split: outSplit,
+      tiles_n: plan.tilesN,
+      plane_groups: planeGroups,
+      batches,
+      alpha,
+      beta,
+      lo,
+      hi,
+    },
+    workgroups: grid(planeGroups * plan.splits * batches, 1),
+    label: call.label,
+  };
+  const { variant } = plan;
+  if (variant.kind === 'subgroup') {
+    recorder.dispatch(matmulSubgroupShader, { ...shared, tunables: subgroupTunables(variant) });
+  } else {
+    recorder.dispatch(matmulTiledShader, { ...shared, tunables: { TM: variant.tm, TN: variant.tn } });
+  }
+}
+
+export function subgroupTunables(variant: Extract<ProductVariant, { kind: 'subgroup' }>) {
+  return { SUBGROUP: variant.subgroup, ROWS: variant.rows, WG: variant.subgroup };
+}
+
+function transpose(view: MatrixView): MatrixView {
+  return { ...view, rowStride: view.columnStride, columnStride: view.rowStride };
+}

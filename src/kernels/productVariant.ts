@@ -1,0 +1,73 @@
+import type { Capabilities } from '../gpu/capabilities.ts';
+
+/** What the choice of a product's variant depends on. */
+export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize'>;
+
+/**
+ * How a product of m rows and n columns is cut into tiles.
+ *
+ * `subgroup`: one tile of `rows` x 4·subgroup per subgroup, without workgroup memory: for adapters that run on a CPU,
+ * where a load costs as much as several multiply-adds. `tiled`: one tile of 4·tm x 4·tn per workgroup of tm·tn.
+ */
+export type ProductVariant =
+  | { kind: 'subgroup'; subgroup: number; rows: 4 | 8 | 16 }
+  | { kind: 'tiled'; tm: number; tn: number };
+
+export interface TileCount {
+  variant: ProductVariant;
+  tilesM: number;
+  tilesN: number;
+  /** Time in arbitrary units, to compare cuts of one adapter. */
+  cost: number;
+}
+
+const ROWS = [16, 8, 4] as const;
+const TILES = [
+  [16, 16],
+  [8, 32],
+  [4, 64],
+  [32, 8],
+] as const;
+const SUBGROUPS = [4, 8, 16, 32, 64];
+
+/** The cheapest cut. A tile that hangs over the edge costs as much as a full one. */
+export function cutProduct(adapter: Adapter, m: number, n: number): TileCount {
+  const cuts: TileCount[] = [];
+  const { subgroupSize } = adapter;
+  if (adapter.kind === 'cpu' && subgroupSize !== undefined && SUBGROUPS.includes(subgroupSize)) {
+    for (const rows of ROWS) {
+      const tilesM = Math.ceil(m / rows);
+      const tilesN = Math.ceil(n / (4 * subgroupSize));
+      // Measured on lavapipe: the loads of a tile's columns cost about as much as the work of ten rows.
+      const cost = tilesM * tilesN * (rows + 10);
+      cuts.push({ variant: { kind: 'subgroup', subgroup: subgroupSize, rows }, tilesM, tilesN, cost });
+    }
+  } else {
+    for (const [tm, tn] of TILES) {
+      const tilesM = Math.ceil(m / (4 * tm));
+      const tilesN = Math.ceil(n / (4 * tn));
+      // Elongated tiles load more per multiply-add.
+      const cost = tilesM * tilesN * (1 + (tm + tn) / 256);
+      cuts.push({ variant: { kind: 'tiled', tm, tn }, tilesM, tilesN, cost });
+    }
+  }
+  return cuts.reduce((best, cut) => (cut.cost < best.cost ? cut : best));
+}
+
+/** Workgroups that keep an adapter busy: few for the cores of a CPU, many for a GPU. */
+export function busyWorkgroups(adapter: Adapter): number {
+  return adapter.kind === 'cpu' ? 16 : 256;
+}
+
+/**
+ * Cuts a sum of `length` terms into equal shares (multiples of `granule`, at least `least`), as many as it takes to keep
+ * the adapter busy with `tiles` tiles. Depends on nothing that changes between runs, so results stay the same.
+ */
+export function splitSum(
+  adapter: Adapter,
+  { tiles, length, granule, least }: { tiles: number; length: number; granule: number; least: number },
+): { splits: number; share: number } {
+  const wanted = Math.max(1, Math.min(Math.ceil(busyWorkgroups(adapter) / tiles), Math.floor(length / least)));
+  const share = Math.max(granule, Math.ceil(length / wanted / granule) * granule);
+  return { splits: Math.max(1, Math.ceil(length / share)), share };
+}

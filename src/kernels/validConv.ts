@@ -1,0 +1,114 @@
+import { convDirectShader } from './generated/conv/convDirect.ts';
+import { convSubgroupShader } from './generated/conv/convSubgroup.ts';
+import { convTiledShader } from './generated/conv/convTiled.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
+import { subgroupTunables } from './matmul.ts';
+import { type Adapter, cutProduct, type ProductVariant } from './productVariant.ts';
+import { HIGHEST, LOWEST } from './reduceSplits.ts';
+
+/** A grouped convolution without padding, over distances: a tap never leaves x. Lengths are in elements. */
+export interface ValidConv {
+  x: Operand<'f32'>;
+  weights: Operand<'f32'>;
+  bias?: Operand<'f32'>;
+  out: Operand<'f32'>;
+  images: number;
+  groups: number;
+  /** Channels of one group. */
+  groupOut: number;
+  groupIn: number;
+  kh: number;
+  kw: number;
+  /** Output rows and columns computed. */
+  oh: number;
+  ow: number;
+  /** Distances in x of one image, channel, kernel row, kernel column, output row, output column. */
+  xAt: { offset: number; image: number; channel: number; ky: number; kx: number; oy: number; ox: number };
+  outAt: { offset: number; image: number; channel: number; oy: number; ox: number };
+  weightsOffset?: number;
+  lo?: number;
+  hi?: number;
+  label: string;
+}
+
+export type ConvVariant = ProductVariant | { kind: 'direct' };
+
+/**
+ * Groups of fewer than four output channels (depthwise) leave a product's tiles mostly empty and are summed directly;
+ * everything else is an implicit matrix product of m = output channels of a group, n = output pixels of the batch.
+ */
+export function chooseConv(adapter: Adapter, { groups, m, n }: { groups: number; m: number; n: number }): ConvVariant {
+  return groups > 1 && m < 4 ? { kind: 'direct' } : cutProduct(adapter, m, n).variant;
+}
+
+const DIRECT_WG = 64;
+
+export function validConv(recorder: Recorder, call: ValidConv): void {
+  const { x, weights, bias, out, images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt, outAt, label } = call;
+  const m = groupOut;
+  const n = images * oh * ow;
+  if (m * n === 0) return;
+  const variant = chooseConv(recorder.capabilities, { groups, m, n });
+  const operands = { x, weights, bias: bias ?? weights, out };
+  // A phase of a strided gradient may have no tap at all; divisions by its sizes are never used, but must be defined.
+  const places = {
+    kw: Math.max(1, kw),
+    x_channel: xAt.channel,
+    x_ky: xAt.ky,
+    x_kx: xAt.kx,
+    x_offset: xAt.offset,
+    x_image: xAt.image,
+    x_oy: xAt.oy,
+    x_ox: xAt.ox,
+    ow,
+    ohw: oh * ow,
+    out_offset: outAt.offset,
+    out_image: outAt.image,
+    out_channel: outAt.channel,
+    out_oy: outAt.oy,
+    out_ox: outAt.ox,
+    w_offset: call.weightsOffset ?? 0,
+    bias: bias ? 1 : 0,
+    lo: call.lo ?? LOWEST,
+    hi: call.hi ?? HIGHEST,
+  };
+  if (variant.kind === 'direct') {
+    const quads = Math.ceil((oh * ow) / 4);
+    const size = images * groups * groupOut * quads;
+    recorder.dispatch(convDirectShader, {
+      operands,
+      args: {
+        ...places,
+        kw,
+        kh,
+        oc: groups * groupOut,
+        group_oc: groupOut,
+        group_ic: groupIn,
+        quads,
+        size,
+      },
+      tunables: { WG: DIRECT_WG },
+      workgroups: grid(size, DIRECT_WG),
+      label,
+    });
+    return;
+  }
+  const { tilesM, tilesN } = cutProduct(recorder.capabilities, m, n);
+  const args = {
+    ...places,
+    m,
+    n,
+    k: groupIn * kh * kw,
+    khw: Math.max(1, kh * kw),
+    x_group: groupIn * xAt.channel,
+    tiles_m: tilesM,
+    group_workgroups: tilesM * tilesN,
+    groups,
+  };
+  const shared = { operands, args, workgroups: grid(tilesM * tilesN * groups, 1), label };
+  if (variant.kind === 'subgroup') {
+    recorder.dispatch(convSubgroupShader, { ...shared, tunables: subgroupTunables(variant) });
+  } else {
+    recorder.dispatch(convTiledShader, { ...shared, tunables: { TM: variant.tm, TN: variant.tn } });
+  }
+}
