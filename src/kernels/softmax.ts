@@ -1,0 +1,53 @@
+import type { Capabilities } from '../gpu/capabilities.ts';
+import { softmaxShader } from './generated/softmax/softmax.ts';
+import { softmaxBackwardShader } from './generated/softmax/softmaxBackward.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
+import { LINE_WG, linesPerGroup } from './lines.ts';
+
+/** Lines of `length` elements, `inner` apart: the axis of a softmax and the product of the lengths behind it. */
+export interface Lines {
+  lines: number;
+  length: number;
+  inner: number;
+}
+
+/** Invocations that share a line: one for short lines, a workgroup for long ones (and few, on a CPU adapter). */
+export function softmaxLanes(
+  { lines, length }: Pick<Lines, 'lines' | 'length'>,
+  { kind }: Pick<Capabilities, 'kind'>,
+): number {
+  const enough = kind === 'gpu' ? 4096 : 16;
+  return length >= 2 * LINE_WG && lines < enough ? LINE_WG : 1;
+}
+
+/** y = softmax(x), or log(softmax(x)), along lines. */
+export function softmax(
+  recorder: Recorder,
+  { x, y, log, lines }: { x: Operand<'f32'>; y: Operand<'f32'>; log: boolean; lines: Lines },
+): void {
+  if (y.elements === 0) return;
+  const lanes = softmaxLanes(lines, recorder.capabilities);
+  recorder.dispatch(softmaxShader, {
+    operands: { x, y },
+    args: { ...lines },
+    tunables: { WG: LINE_WG, LANES: lanes, LOG: log },
+    workgroups: grid(lines.lines, linesPerGroup(lanes)),
+    label: log ? 'log softmax' : 'softmax',
+  });
+}
+
+/** dx from the result y and its gradient dy. */
+export function softmaxBackward(
+  recorder: Recorder,
+  { y, dy, dx, log, lines }: { y: Operand<'f32'>; dy: Operand<'f32'>; dx: Operand<'f32'>; log: boolean; lines: Lines },
+): void {
+  if (dx.elements === 0) return;
+  const lanes = softmaxLanes(lines, recorder.capabilities);
+  recorder.dispatch(softmaxBackwardShader, {
+    operands: { y, dy, dx },
+    args: { ...lines },
+    tunables: { WG: LINE_WG, LANES: lanes, LOG: log },
+    workgroups: grid(lines.lines, linesPerGroup(lanes)),
+    label: log ? 'log softmax backward' : 'softmax backward',
+  });
+}
