@@ -78,7 +78,7 @@ function resolveWindow(node: Node, autoPad: string, ceilMode: boolean, given: Wi
       break;
     case 'NOTSET': {
       const steps = (input + padBegin + padEnd - extent) / stride;
-      output = (ceilMode && steps >= 0 ? Math.ceil(steps) : Math.floor(steps)) + 1;
+      output = (ceilMode ? Math.ceil(steps) : Math.floor(steps)) + 1;
       // With ceil_mode a last window that would start in the end padding is dropped.
       if (ceilMode && (output - 1) * stride >= input + padBegin) output--;
       break;
