@@ -1,0 +1,66 @@
+import { describe, expect, it } from 'vitest';
+import {
+  arenaRanges,
+  arenaSlice,
+  companionLength,
+  countMask,
+  fullMask,
+  segmentTable,
+} from '../../src/kernels/arena.ts';
+import { random } from '../support/numbers.ts';
+
+describe('arenaRanges', () => {
+  it.each([
+    [64, 1 << 27, 1],
+    [1 << 20, 1 << 22, 1],
+    [(1 << 20) + 64, 1 << 22, 2],
+    [100_032, 50_000, 9],
+  ])('covers %i elements in bindings of %i bytes with %i ranges', (elements, bytes, count) => {
+    const ranges = arenaRanges(elements, bytes);
+    expect(ranges).toHaveLength(count);
+    let next = 0;
+    for (const range of ranges) {
+      expect(range.start).toBe(next);
+      expect(range.elements * 4).toBeLessThanOrEqual(bytes);
+      next += range.elements;
+      const whole = { buffer: {} as GPUBuffer, offset: 0, size: 0 };
+      for (const kind of ['values', 'mask', 'segments'] as const) {
+        const { offset, size } = arenaSlice(whole, range, kind);
+        expect(offset % 256).toBe(0);
+        expect(size).toBe(4 * companionLength(range.elements, kind));
+      }
+    }
+    expect(next).toBe(elements);
+  });
+
+  it('refuses bindings that hold nothing', () => expect(() => arenaRanges(64, 1000)).toThrow('1000 bytes'));
+});
+
+it('fills the segment table', () => {
+  const table = segmentTable(320, [
+    { offset: 0, elements: 65, decays: true, group: 3 },
+    { offset: 192, elements: 1, trainable: false },
+    { offset: 256, elements: 64 },
+  ]);
+  expect(Array.from(table)).toEqual([0x303, 0x303, 0, 0, 1]);
+  expect(() => segmentTable(64, [{ offset: 32, elements: 1 }])).toThrow('does not fit');
+  expect(() => segmentTable(64, [{ offset: 0, elements: 65 }])).toThrow('does not fit');
+  expect(() => segmentTable(64, [{ offset: 0, elements: 1, group: 16 }])).toThrow('group 16');
+});
+
+it('counts the bits of a range of a mask', () => {
+  expect(countMask(fullMask(128), { offset: 32, elements: 77 })).toBe(77);
+  const next = random(1);
+  const mask = Uint32Array.from({ length: 40 }, () => next(0, 2 ** 32));
+  for (const [offset, elements] of [
+    [0, 1],
+    [64, 31],
+    [96, 32],
+    [32, 1000],
+    [0, 1280],
+  ]) {
+    let expected = 0;
+    for (let i = offset; i < offset + elements; i++) expected += (mask[i >> 5] >>> (i & 31)) & 1;
+    expect(countMask(mask, { offset, elements })).toBe(expected);
+  }
+});
