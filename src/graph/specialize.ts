@@ -27,11 +27,12 @@ export function specialize(
   lookup: InferLookup,
   options: SpecializeOptions = {},
 ): { graph: Graph; shapes: Map<string, number[]> } {
+  for (const name of Object.keys(options.inputShapes ?? {})) {
+    if (!graph.inputs.some((input) => input.name === name))
+      throw new InputError(`a shape is given for '${name}', which is no input of the model`);
+  }
   const exported = exportedBatch(graph);
   const inputShapes = new Map(graph.inputs.map((input) => [input.name, resolveInput(input, exported, options)]));
-  for (const name of Object.keys(options.inputShapes ?? {})) {
-    if (!inputShapes.has(name)) throw new InputError(`a shape is given for '${name}', which is no input of the model`);
-  }
   const exportedOtherwise = graph.inputs.some(({ name, shape }) => {
     return typeof shape?.[0] === 'number' && shape[0] !== inputShapes.get(name)![0];
   });
