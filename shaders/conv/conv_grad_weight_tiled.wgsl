@@ -2,7 +2,7 @@
 // An implicit matrix product: rows are output channels of one group, columns are the weights (ic, ky, kx) of a channel,
 // k runs over output pixels. Pixels are split as in conv_grad_weight_subgroup; tiles as in matmul_tiled.
 import package::common::grid::linear_workgroup;
-import package::common::divide::divide;
+import package::common::divide::{divide, divide4};
 
 override TM: u32 = 16;
 override TN: u32 = 16;
@@ -63,8 +63,10 @@ fn main(
   let row = tile % args.tiles_m * (4 * TM);
   let column = tile / args.tiles_m * (4 * TN) + 4 * id.x;
   let tap = min(vec4u(column, column + 1, column + 2, column + 3), vec4u(args.n - 1));
-  let in_kernel = tap % args.khw;
-  let column_at = group * args.x_group + tap / args.khw * args.x_channel + in_kernel / args.kw * args.x_ky + in_kernel % args.kw * args.x_kx;
+  let ic = divide4(tap, args.khw);
+  let in_kernel = tap - ic * args.khw;
+  let ky = divide4(in_kernel, args.kw);
+  let column_at = group * args.x_group + ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx;
 
   var acc0 = vec4f();
   var acc1 = vec4f();

@@ -2,7 +2,7 @@
 // missing. An implicit matrix product: rows are output channels of one group, columns are output pixels flattened over
 // the batch, k runs over the taps (ic, ky, kx). Tiles and the rest as in matmul_tiled.
 import package::common::grid::linear_workgroup;
-import package::common::divide::divide;
+import package::common::divide::{divide, divide4};
 
 override TM: u32 = 16;
 override TN: u32 = 16;
@@ -72,10 +72,10 @@ fn main(
   let row = tile % args.tiles_m * (4 * TM);
   let pixel = tile / args.tiles_m * (4 * TN) + 4 * id.x;
   let p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.n - 1));
-  let image = p / args.ohw;
-  let in_image = p % args.ohw;
-  let oy = in_image / args.ow;
-  let ox = in_image % args.ow;
+  let image = divide4(p, args.ohw);
+  let in_image = p - image * args.ohw;
+  let oy = divide4(in_image, args.ow);
+  let ox = in_image - oy * args.ow;
   let at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
   let w_group = args.w_offset + group * args.m * args.k;
 

@@ -2,8 +2,11 @@
 // half a turn. weights = [groups][oc][ic][kh][kw] becomes out = [groups][ic][oc][taps_y][taps_x], oc and ic counted per
 // group. A strided convolution takes every step-th tap of each axis per phase of the input (see src/kernels/convPhases.ts).
 import package::common::grid::linear_workgroup;
+import package::common::divide::divide;
 
 override WG: u32 = 64;
+// Elements per invocation.
+const PER: u32 = 1;
 
 struct Args {
   oc: u32, ic: u32, kh: u32, kw: u32, size: u32, // channels of a group; size: elements of out
@@ -17,14 +20,17 @@ struct Args {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = linear_workgroup(group, count) * WG + lane;
-  if (i >= args.size) { return; }
-  let tx = i % args.taps_x;
-  let ty = i / args.taps_x % args.taps_y;
-  let channels = i / (args.taps_x * args.taps_y);
-  let oc = channels % args.oc;
-  let ic = channels / args.oc % args.ic;
-  let g = channels / (args.oc * args.ic);
-  let row = ((g * args.oc + oc) * args.ic + ic) * args.kh + args.last_y - ty * args.step_y;
-  out[args.out_offset + i] = weights[row * args.kw + args.last_x - tx * args.step_x];
+  let first = linear_workgroup(group, count) * (WG * PER) + lane;
+  for (var i = first; i < min(first + WG * PER, args.size); i += WG) {
+    let row_of_taps = i / args.taps_x;
+    let tx = i - row_of_taps * args.taps_x;
+    let channels = row_of_taps / args.taps_y;
+    let ty = row_of_taps - channels * args.taps_y;
+    let inputs = divide(channels, args.oc);
+    let oc = channels - inputs * args.oc;
+    let g = divide(inputs, args.ic);
+    let ic = inputs - g * args.ic;
+    let row = ((g * args.oc + oc) * args.ic + ic) * args.kh + args.last_y - ty * args.step_y;
+    out[args.out_offset + i] = weights[row * args.kw + args.last_x - tx * args.step_x];
+  }
 }

@@ -3,6 +3,8 @@
 import package::common::grid::linear_workgroup;
 
 override WG: u32 = 64;
+// Elements per invocation.
+const PER: u32 = 1;
 
 struct Args {
   size: u32, splits: u32, // elements of the output and of each part; number of parts
@@ -18,15 +20,17 @@ struct Args {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) local: u32) {
-  let i = linear_workgroup(wg, count) * WG + local;
-  if (i >= args.size) { return; }
-  var sum = 0.0;
-  for (var s = 0u; s < args.splits; s++) { sum += parts[s * args.size + i]; }
-  var v = args.alpha * sum;
-  if (args.beta != 0) {
-    let row = i / args.columns % args.rows;
-    v += args.beta * bias[row * args.bias_m + i % args.columns * args.bias_n];
+  let first = linear_workgroup(wg, count) * (WG * PER) + local;
+  for (var i = first; i < min(first + WG * PER, args.size); i += WG) {
+    var sum = 0.0;
+    for (var s = 0u; s < args.splits; s++) { sum += parts[s * args.size + i]; }
+    var v = args.alpha * sum;
+    if (args.beta != 0) {
+      let row = i / args.columns % args.rows;
+      v += args.beta * bias[row * args.bias_m + i % args.columns * args.bias_n];
+    }
+    // Comparisons, not min and max, so that a NaN stays visible.
+    v = select(v, args.lo, v < args.lo);
+    out[args.out_offset + i] = select(v, args.hi, v > args.hi);
   }
-  v = select(v, args.lo, v < args.lo);
-  out[args.out_offset + i] = select(v, args.hi, v > args.hi);
 }

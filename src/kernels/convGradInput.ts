@@ -95,6 +95,7 @@ function flip(
   },
 ): void {
   const { weights, flipped, shape, y, x, size, weightsOffset } = call;
+  const PER = recorder.capabilities.kind === 'cpu' ? 8 : 1;
   recorder.dispatch(convWeightsFlipShader, {
     operands: { weights, out: flipped },
     args: {
@@ -111,8 +112,8 @@ function flip(
       step_x: x.tapStep,
       out_offset: weightsOffset,
     },
-    tunables: { WG },
-    workgroups: grid(size, WG),
+    tunables: { WG, PER },
+    workgroups: grid(size, WG * PER),
     label: 'input gradient, turned weights',
   });
 }

@@ -32,11 +32,13 @@ export function padPlanes(
   const outW = w + left + right;
   const size = planes * outH * outW;
   const out = recorder.temporary('f32', size, label);
+  const quads = Math.ceil(size / 4);
+  const QUADS = recorder.capabilities.kind === 'cpu' ? 16 : 1;
   recorder.dispatch(convPadShader, {
     operands: { x, out },
-    args: { h, w, out_h: outH, out_w: outW, size, top, left },
-    tunables: { WG },
-    workgroups: grid(size, 4 * WG),
+    args: { h, w, out_h: outH, out_w: outW, quads, top, left },
+    tunables: { WG, QUADS },
+    workgroups: grid(quads, QUADS * WG),
     label,
   });
   return { operand: out, h: outH, w: outW };
