@@ -1,4 +1,3 @@
-import { stringAttribute } from './attributes.ts';
 import { exportedBatch, generalizeBatch } from './batch.ts';
 import { inferDTypes } from './dtypes.ts';
 import { InputError } from './errors.ts';
@@ -8,7 +7,7 @@ import { removeIdentities } from './passes/identities.ts';
 import { identifyNoOps } from './passes/noOps.ts';
 import { propagate } from './propagate.ts';
 import { isFloat } from './tensor.ts';
-import type { DType, Graph, ValueInfo } from './types.ts';
+import type { DType, Graph, Node, ValueInfo } from './types.ts';
 
 export interface SpecializeOptions {
   /** Length of the first dimension of the inputs. Default: as exported, or 1 where it is symbolic. */
@@ -86,15 +85,22 @@ function resolveInput(
   });
 }
 
-/** Graphs compute in float32 alone, so casts between float types do nothing. */
+/**
+ * Graphs compute in float32 alone, so casts between float types do nothing. A graph input of integers (pixels) that is
+ * only ever cast to float is taken as float32 right away.
+ */
 function dropFloatCasts(graph: Graph): Graph {
-  const dtypes = inferDTypes(graph);
-  return {
-    ...graph,
-    nodes: graph.nodes.map((node) => {
-      const from = dtypes.get(node.inputs[0] ?? '');
-      const isNoOp = node.op === 'Cast' && from && isFloat(from) && isFloat(stringAttribute(node, 'to', '') as DType);
-      return isNoOp ? { ...node, op: 'Identity', attributes: {} } : node;
-    }),
-  };
+  const toFloat = ({ op, attributes }: Node): boolean =>
+    op === 'Cast' && typeof attributes.to === 'string' && isFloat(attributes.to as DType);
+  const readAsIs = new Set(graph.nodes.flatMap((node) => (toFloat(node) ? [] : node.inputs)));
+  for (const { name } of graph.outputs) readAsIs.add(name);
+  const inputs = graph.inputs.map((input) =>
+    readAsIs.has(input.name) ? input : { ...input, dtype: 'float32' as const },
+  );
+  const dtypes = inferDTypes({ ...graph, inputs });
+  const nodes = graph.nodes.map((node) => {
+    const from = dtypes.get(node.inputs[0] ?? '');
+    return from && isFloat(from) && toFloat(node) ? { ...node, op: 'Identity', attributes: {} } : node;
+  });
+  return { ...graph, inputs, nodes };
 }

@@ -101,7 +101,7 @@ const cast: Normalize = (node) => {
   return { ...node, attributes: { to: isFloat(to) ? 'float32' : to } };
 };
 
-/** Default axis of the operators whose attributes are otherwise unchanged, made explicit where it moved. */
+/** Operators that are not listed are the same in every opset that is read, or have no form to bring them into. */
 const normalizers: Readonly<Record<string, Normalize>> = {
   Squeeze: integersBecameInputs(13, 1, 'axes'),
   Unsqueeze: integersBecameInputs(13, 1, 'axes'),

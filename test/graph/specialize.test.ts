@@ -187,6 +187,23 @@ describe('specialize', () => {
     expect(Object.fromEntries(shapes)).toEqual({ x: [4, 6], wt: [6, 3], y: [4, 3], s: [2] });
   });
 
+  it('takes pixels that are only cast to float as float32', () => {
+    const nodes: NodeSketch[] = [
+      ['Cast', ['x'], ['f'], { to: 'float32' }],
+      ['Relu', ['f'], ['y']],
+    ];
+    const graph = sketchGraph({ inputs: { x: { dtype: 'uint8', shape: [2] } }, outputs: ['y'], nodes });
+    const { graph: fixed } = specialize(graph, lookup);
+    expect(fixed.inputs[0]!.dtype).toBe('float32');
+    expect(fixed.nodes).toMatchObject([{ op: 'Relu', inputs: ['x'], outputs: ['y'] }]);
+    const other = sketchGraph({
+      inputs: { x: { dtype: 'uint8', shape: [2] } },
+      outputs: ['y', 'z'],
+      nodes: [...nodes, ['Add', ['x', 'x'], ['z']]],
+    });
+    expect(specialize(other, lookup).graph.inputs[0]!.dtype).toBe('uint8');
+  });
+
   it('takes shapes of inputs whose other dimensions are symbolic', () => {
     const graph = sketchGraph({ inputs: { x: ['n', 3, 'h', 'w'] }, outputs: ['y'], nodes: [['Relu', ['x'], ['y']]] });
     expect(specialize(graph, lookup, { inputShapes: { x: [2, 3, 5, 7] } }).shapes.get('y')).toEqual([2, 3, 5, 7]);
