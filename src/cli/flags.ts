@@ -1,0 +1,68 @@
+/** The options that every command has, and how numbers on the command line are read. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+
+export type AdapterChoice = 'auto' | 'system' | 'swiftshader';
+
+export interface CommonFlags {
+  json?: boolean;
+  quiet?: boolean;
+}
+export interface GpuFlags extends CommonFlags {
+  adapter: AdapterChoice;
+}
+export interface BatchFlags {
+  batch?: number;
+}
+
+export function addCommonOptions(command: Command): Command {
+  return command
+    .option('--json', 'print one JSON document on stdout and nothing else')
+    .option('-q, --quiet', 'show no progress');
+}
+
+export function addGpuOptions(command: Command): Command {
+  const adapter = new Option(
+    '--adapter <which>',
+    'system: the GPU or Vulkan driver of this machine; swiftshader: the embedded one',
+  )
+    .env('WGSLIM_ADAPTER')
+    .argParser(readAdapter)
+    .default('auto', 'auto: the first, or else the second');
+  return addCommonOptions(command.addOption(adapter));
+}
+
+export function addBatchOption(command: Command): Command {
+  return command.option('--batch <n>', 'samples that go through the network at a time', wholeNumber({ max: 65536 }));
+}
+
+function readAdapter(text: string): AdapterChoice {
+  if (text === '') return 'auto';
+  if (text === 'auto' || text === 'system' || text === 'swiftshader') return text;
+  throw new InvalidArgumentError('It may be auto, system or swiftshader.');
+}
+
+/** Reads a whole number from `min` (1) to `max` for commander, which names the option in its message. */
+export function wholeNumber({ min = 1, max = Number.MAX_SAFE_INTEGER } = {}): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= min && value <= max) return value;
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new InvalidArgumentError(`It must be a whole number ${range}.`);
+  };
+}
+
+/** A number strictly between `min` and `max`. */
+export function numberBetween(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (value > min && value < max) return value;
+    throw new InvalidArgumentError(`It must be a number between ${min} and ${max}.`);
+  };
+}
+
+/** Reads 1x3x224x224. */
+export function shapeArgument(text: string): number[] {
+  const shape = text.split(/[x×,]/).map((part) => (/^\d{1,9}$/.test(part.trim()) ? Number(part) : 0));
+  if (shape.length > 0 && shape.length <= 8 && shape.every((length) => length > 0)) return shape;
+  throw new InvalidArgumentError('It must be lengths joined by x, such as 1x3x224x224.');
+}
