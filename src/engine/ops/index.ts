@@ -2,9 +2,11 @@ import type { Operator } from '../operator.ts';
 import { activations } from './activations.ts';
 import { arithmetic } from './binary.ts';
 import { convolutions } from './conv.ts';
+import { fakeQuantize } from './fakeQuantize.ts';
 import { denseLayers } from './gemm.ts';
 import { matrixProducts } from './matmul.ts';
 import { normalizations } from './norm.ts';
+import { poolings } from './pool.ts';
 import { reductions } from './reduce.ts';
 import { softmaxes } from './softmax.ts';
 import { views } from './views.ts';
@@ -13,6 +15,7 @@ import { views } from './views.ts';
 export const operatorModules: readonly (readonly Operator[])[] = [
   activations,
   normalizations,
+  poolings,
   arithmetic,
   convolutions,
   denseLayers,
@@ -20,4 +23,5 @@ export const operatorModules: readonly (readonly Operator[])[] = [
   softmaxes,
   reductions,
   views,
+  fakeQuantize,
 ];

@@ -1,6 +1,7 @@
 import { activationReferences } from './activations.ts';
 import { binaryReferences } from './binary.ts';
 import { batchNormReferences } from './norm.ts';
+import { poolReferences } from './pool.ts';
 import { productReferences } from './products.ts';
 import { reductionReferences } from './reduce.ts';
 import type { Reference } from './reference.ts';
@@ -12,6 +13,7 @@ export const references: Readonly<Record<string, Reference>> = {
   ...activationReferences,
   ...binaryReferences,
   ...batchNormReferences,
+  ...poolReferences,
   ...normalizationReferences,
   ...productReferences,
   ...reductionReferences,
