@@ -1,18 +1,15 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
-import { specialize } from '../graph/specialize.ts';
 import type { Graph } from '../graph/types.ts';
-import { refuseUnsupported } from '../graph/unsupported.ts';
 import { Builder, type CompiledPlan } from './builder.ts';
-import { checkGraph } from './check.ts';
 import { recordForward } from './forward.ts';
 import { ParameterStore } from './parameters.ts';
-import { inferOperator, supportedOperators } from './registry.ts';
+import { prepareGraph } from './prepare.ts';
 import { elementsOf, type Value } from './value.ts';
 
 export interface InferenceOptions {
-  /** Length of the symbolic (or exported) batch dimension. Default 1. */
+  /** Length of the batch dimension. Default: as exported, or 1 where it is symbolic. */
   batch?: number;
   /** Fixed shapes of inputs whose other dimensions are symbolic too. */
   inputShapes?: Record<string, number[]>;
@@ -46,12 +43,7 @@ export class InferenceModel {
   }
 
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
-    const { graph, shapes } = specialize(source, inferOperator, {
-      batch: options.batch ?? 1,
-      inputShapes: options.inputShapes,
-    });
-    refuseUnsupported(graph, supportedOperators);
-    checkGraph(graph, shapes);
+    const { graph, shapes } = prepareGraph(source, { batch: options.batch, inputShapes: options.inputShapes });
     const store = options.store ?? new ParameterStore(gpu, graph);
     const builder = new Builder(gpu);
     const inputs = new Map(

@@ -2,15 +2,10 @@ import type { BufferSlice } from '../gpu/buffers.ts';
 import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
+import { SEGMENT } from '../kernels/arena.ts';
 import type { Role } from './operator.ts';
 import { findOperator } from './registry.ts';
 import { elementsOf } from './value.ts';
-
-/**
- * Parameters start at multiples of this many floats in the arena: 256 bytes, the alignment of a storage binding, so that
- * a kernel binds one parameter while the update binds all of them.
- */
-export const SEGMENT = 64;
 
 export interface Parameter {
   readonly name: string;

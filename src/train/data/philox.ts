@@ -47,7 +47,7 @@ export function philox4x32(block: Uint32Array, key0: number, key1: number): void
 }
 
 /** What random numbers are for: streams with different purposes never share a number. */
-export const STREAM = { order: 1, augmentation: 2, holdOut: 3 } as const;
+export const STREAM = { order: 1, augmentation: 2, holdOut: 3, weights: 4 } as const;
 
 /**
  * A stream of uniform 32-bit words for (seed, purpose, epoch, index).

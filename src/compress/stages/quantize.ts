@@ -1,0 +1,54 @@
+import * as v from 'valibot';
+import { calibrateActivations } from '../calibrateActivations.ts';
+import { quantizeGraph } from '../quantizeGraph.ts';
+import { bits, commonFields, count, layerPatterns, training } from '../recipeFields.ts';
+import { type CompressionState, withInitializers } from '../state.ts';
+import type { StageContext } from './stage.ts';
+import { trainStage } from './training.ts';
+
+/** Quantization of weights and activations to few bits, with the steps between levels learnt in training (LSQ). */
+export const quantizeSchema = v.strictObject({
+  ...commonFields,
+  kind: v.literal('quantize'),
+  weights: v.optional(
+    v.strictObject({
+      bits: v.optional(bits, 8),
+      perChannel: v.optional(v.boolean(), true),
+      initial: v.optional(v.picklist(['lsq', 'mse']), 'mse'),
+    }),
+    {},
+  ),
+  /** Leave out to keep activations in float. */
+  activations: v.optional(v.strictObject({ bits: v.optional(bits, 8), samples: v.optional(count, 512) })),
+  /** Other widths for single layers: { "conv1": 8, "fc*": 6 }. */
+  layers: v.optional(v.record(v.string(), bits), {}),
+  skip: layerPatterns,
+  training: v.optional(training),
+});
+
+export type QuantizeStage = v.InferOutput<typeof quantizeSchema>;
+
+export async function runQuantize(stage: QuantizeStage, context: StageContext): Promise<CompressionState> {
+  const { gpu, state, dataset, preprocess } = context;
+  const { graph, activations } = quantizeGraph(state.graph, {
+    weights: stage.weights,
+    layers: stage.layers,
+    skip: stage.skip,
+    ...(stage.activations && { activations: stage.activations }),
+  });
+  let quantized: CompressionState = { graph, masks: state.masks };
+  // A checkpoint holds the scales.
+  if (!context.resume && stage.activations && activations.length > 0) {
+    const scales = await calibrateActivations(gpu, {
+      graph: state.graph,
+      activations,
+      dataset,
+      preprocess,
+      samples: stage.activations.samples,
+      seed: context.seed,
+      onProgress: context.onCalibrate,
+    });
+    quantized = { graph: withInitializers(graph, scales), masks: state.masks };
+  }
+  return stage.training ? trainStage(context, { ...quantized, training: stage.training }) : quantized;
+}

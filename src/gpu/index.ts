@@ -1,0 +1,17 @@
+/** `wgslim/gpu`: device, buffers, pipelines and recorded plans. Knows nothing of networks, and runs in browsers too. */
+export { BufferPool, type BufferSlice, type BufferStatistics, USAGE, wholeBuffer } from './buffers.ts';
+export type { Capabilities } from './capabilities.ts';
+export * from './errors.ts';
+export { Gpu, type OpenOptions } from './gpu.ts';
+export { PipelineCache } from './pipelines.ts';
+export {
+  type Command,
+  type CopyCommand,
+  compilePlan,
+  type DispatchCommand,
+  type DispatchTiming,
+  Plan,
+  type PlanOptions,
+} from './plan.ts';
+export type { Program } from './program.ts';
+export { Throttle } from './throttle.ts';

@@ -1,0 +1,23 @@
+import type { Gpu } from './gpu.ts';
+
+/**
+ * Keeps the host a few submissions ahead of the GPU and no more: the queue stays busy, memory for command buffers stays
+ * bounded, and a stop takes effect soon.
+ */
+export class Throttle {
+  readonly #gpu: Gpu;
+  readonly #ahead: number;
+  readonly #pending: Promise<unknown>[] = [];
+
+  constructor(gpu: Gpu, ahead = 3) {
+    this.#gpu = gpu;
+    this.#ahead = ahead;
+  }
+
+  /** Call after each submission; waits while more than `ahead` are in flight. */
+  async pace(): Promise<void> {
+    this.#pending.push(this.#gpu.device.queue.onSubmittedWorkDone());
+    if (this.#pending.length > this.#ahead) await Promise.race([this.#pending.shift(), this.#gpu.lost]);
+    this.#gpu.throwIfLost();
+  }
+}

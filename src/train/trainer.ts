@@ -1,0 +1,276 @@
+import { recordBackward } from '../engine/backward.ts';
+import { Builder, type CompiledPlan } from '../engine/builder.ts';
+import { recordForward } from '../engine/forward.ts';
+import { ParameterStore } from '../engine/parameters.ts';
+import { prepareGraph } from '../engine/prepare.ts';
+import type { Value } from '../engine/value.ts';
+import { type BufferSlice, wholeBuffer } from '../gpu/buffers.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Graph, Tensor } from '../graph/types.ts';
+import { accumulateImportance, type ImportanceKind } from '../kernels/accumulateImportance.ts';
+import { DynamicArgs } from '../kernels/dynamicArgs.ts';
+import { METRICS, recordMetrics, recordMetricsShader } from '../kernels/recordMetrics.ts';
+import { distillation, softmaxCrossEntropy } from '../kernels/softmaxCrossEntropy.ts';
+import type { Dataset } from './data/dataset.ts';
+import type { Preprocess } from './data/preprocess.ts';
+import { matchClasses } from './evaluate.ts';
+import type { Batch } from './feed.ts';
+import { type BatchInput, onlyInput, recordInput, type SampleFormat } from './input.ts';
+import { logitsGraph } from './logits.ts';
+import { packMasks, unpackMasks } from './masks.ts';
+import { Optimizer, type OptimizerConfig } from './optimizer.ts';
+
+export interface TrainerOptions {
+  graph: Graph;
+  batch: number;
+  format: SampleFormat & Pick<Dataset, 'name' | 'classes'>;
+  preprocess: Preprocess;
+  augmented: boolean;
+  /** Batch statistics in BatchNormalization, kept up for evaluation; or the running ones as they are. */
+  batchNorm: 'train' | 'frozen';
+  labelSmoothing: number;
+  /** Absent: gradients only (calibration). */
+  optimizer?: OptimizerConfig;
+  /** By weight: one byte per element, 0 where it is pruned and stays so. */
+  masks?: ReadonlyMap<string, Uint8Array>;
+  /** A network whose softened outputs are part of the loss (Hinton et al. 2015). It is not trained. */
+  teacher?: { graph: Graph; temperature: number; alpha: number };
+  /** Accumulates this importance of every weight over the steps. */
+  importance?: Exclude<ImportanceKind, 'magnitude'> | undefined;
+}
+
+export interface StepMetrics {
+  step: number;
+  loss: number;
+  /** Fraction of the batch that was classified right before the update. */
+  top1: number;
+}
+
+/** Steps whose metrics the GPU keeps until they are read. */
+const RING = 64;
+
+/**
+ * A network in training: its weights and optimizer on the GPU, and one plan that makes a batch from pixels, goes
+ * forward (the teacher too), backward, and updates. A step uploads the batch and replays the plan; it allocates nothing
+ * and reads nothing back.
+ */
+export class Trainer {
+  readonly gpu: Gpu;
+  readonly store: ParameterStore;
+  /** Bits over the weights' arena; 0 prunes. */
+  readonly mask: BufferSlice;
+  readonly gradients: BufferSlice;
+  /** Accumulated importance, as long as the weights' arena. */
+  readonly scores: BufferSlice | undefined;
+  readonly #options: TrainerOptions;
+  readonly #compiled: CompiledPlan;
+  readonly #input: BatchInput;
+  readonly #optimizer: Optimizer | undefined;
+  readonly #teacher: ParameterStore | undefined;
+  readonly #ring: BufferSlice;
+  readonly #slot: DynamicArgs<typeof recordMetricsShader>;
+  #unread: number[] = [];
+
+  private constructor(parts: {
+    gpu: Gpu;
+    store: ParameterStore;
+    mask: BufferSlice;
+    gradients: BufferSlice;
+    scores: BufferSlice | undefined;
+    options: TrainerOptions;
+    compiled: CompiledPlan;
+    input: BatchInput;
+    optimizer: Optimizer | undefined;
+    teacher: ParameterStore | undefined;
+    ring: BufferSlice;
+    slot: DynamicArgs<typeof recordMetricsShader>;
+  }) {
+    this.gpu = parts.gpu;
+    this.store = parts.store;
+    this.mask = parts.mask;
+    this.gradients = parts.gradients;
+    this.scores = parts.scores;
+    this.#options = parts.options;
+    this.#compiled = parts.compiled;
+    this.#input = parts.input;
+    this.#optimizer = parts.optimizer;
+    this.#teacher = parts.teacher;
+    this.#ring = parts.ring;
+    this.#slot = parts.slot;
+  }
+
+  static async create(gpu: Gpu, options: TrainerOptions): Promise<Trainer> {
+    const { batch, format, preprocess } = options;
+    const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch });
+    const inputName = onlyInput(graph);
+    const { outputs } = matchClasses(graph, shapes, format, preprocess);
+    const store = new ParameterStore(gpu, graph);
+    const builder = new Builder(gpu);
+    const input = recordInput(builder, {
+      graph,
+      shape: shapes.get(inputName) as number[],
+      format,
+      preprocess,
+      augmented: options.augmented,
+    });
+    const inputs = new Map([[inputName, input.value]]);
+    const teacher = options.teacher && recordTeacher(builder, options.teacher.graph, inputs, batch);
+    const tape = recordForward({ builder, graph, shapes, store, inputs, training: options.batchNorm === 'train' });
+    const logits = tape.values.get(outputs) as Value<'f32'>;
+
+    builder.context = 'loss';
+    const losses = builder.tensor([batch], 'f32', 'losses');
+    const ranks = builder.tensor([batch], 'u32', 'ranks');
+    const dlogits = builder.tensor(logits.shape, 'f32', 'gradient of the logits');
+    const smoothing = options.labelSmoothing;
+    const common = { logits, labels: input.labels, losses, ranks, dlogits, smoothing };
+    if (teacher && options.teacher) {
+      const { temperature, alpha } = options.teacher;
+      distillation(builder, { ...common, teacher: teacher.logits, temperature, alpha });
+    } else softmaxCrossEntropy(builder, common);
+    const ring = builder.own([RING, METRICS], 'f32', 'metrics');
+    const slot = new DynamicArgs(gpu, recordMetricsShader, { slot: 0, count: batch });
+    recordMetrics(builder, { losses, ranks, ring, args: slot.slice });
+
+    const gradients = store.companion('gradients');
+    const targets = new Map(
+      store.trained.map((parameter) => [
+        parameter.name,
+        builder.persistent(
+          store.sliceOf(parameter, gradients.buffer),
+          parameter.shape,
+          'f32',
+          `gradient of ${parameter.name}`,
+        ),
+      ]),
+    );
+    recordBackward(tape, { seeds: new Map([[outputs, dlogits]]), targets });
+
+    builder.context = 'update';
+    const bits = packMasks(store, options.masks ?? new Map());
+    const mask = wholeBuffer(gpu.buffers.create(bits.byteLength, 'mask'));
+    gpu.write(mask, bits);
+    const elements = store.elements('weights');
+    const scores = options.importance && store.companion('importance');
+    if (scores && options.importance) {
+      accumulateImportance(builder, {
+        kind: options.importance,
+        weights: builder.persistent(store.arena('weights'), [elements], 'f32', 'weights'),
+        gradients: builder.persistent(gradients, [elements], 'f32', 'gradients'),
+        scores: builder.persistent(scores, [elements], 'f32', 'importance'),
+      });
+    }
+    const optimizer = options.optimizer && new Optimizer(store, options.optimizer);
+    optimizer?.record(builder, gradients, mask);
+    builder.context = '';
+    const compiled = await builder.compile('training step');
+    return new Trainer({
+      gpu,
+      store,
+      mask,
+      gradients,
+      scores,
+      options,
+      compiled,
+      input,
+      optimizer,
+      teacher: teacher?.store,
+      ring: ring.storage.slice as BufferSlice,
+      slot,
+    });
+  }
+
+  get plan() {
+    return this.#compiled.plan;
+  }
+
+  /** Bytes of the plan's temporaries, and what they would take without sharing memory. */
+  get memory() {
+    return this.#compiled.memory;
+  }
+
+  /** Queues one step. At most 64 steps may pass between two calls of `readMetrics`, or the oldest are lost. */
+  step(batch: Batch, step: number, learningRate: number): void {
+    this.#input.write(batch);
+    this.#slot.write({ slot: step % RING, count: this.#options.batch });
+    this.#optimizer?.prepare(step, learningRate);
+    this.#compiled.plan.replay();
+    this.#unread.push(step);
+    if (this.#unread.length > RING) this.#unread.shift();
+  }
+
+  /** Whether the metrics should be read before the next step. */
+  get isFull(): boolean {
+    return this.#unread.length >= RING;
+  }
+
+  /** Results of the steps since the last call, in order. Waits for the GPU. */
+  async readMetrics(): Promise<StepMetrics[]> {
+    if (this.#unread.length === 0) return [];
+    const ring = await this.gpu.readFloats(this.#ring);
+    const metrics = this.#unread.map((step) => {
+      const [loss, first, , count] = ring.subarray((step % RING) * METRICS);
+      return { step, loss, top1: first / count };
+    });
+    this.#unread = [];
+    return metrics;
+  }
+
+  /** Everything that steps change, by name: what a checkpoint holds. */
+  get buffers(): Map<string, BufferSlice> {
+    const buffers = new Map<string, BufferSlice>([['mask', this.mask], ...(this.#optimizer?.moments ?? [])]);
+    for (const kind of ['weights', 'state'] as const) {
+      if (this.store.elements(kind) > 0) buffers.set(kind, this.store.arena(kind));
+    }
+    if (this.scores) buffers.set('importance', this.scores);
+    return buffers;
+  }
+
+  async save(): Promise<Map<string, Uint8Array>> {
+    const saved = new Map<string, Uint8Array>();
+    for (const [name, slice] of this.buffers) saved.set(name, new Uint8Array(await this.gpu.read(slice)));
+    return saved;
+  }
+
+  restore(saved: ReadonlyMap<string, Uint8Array>): void {
+    for (const [name, slice] of this.buffers) {
+      const bytes = saved.get(name);
+      if (bytes?.length !== slice.size) throw new Error(`The checkpoint's ${name} does not fit`);
+      this.gpu.write(slice, bytes.slice());
+    }
+  }
+
+  /** The trained weights by name, and the masks of those that are pruned. */
+  async download(): Promise<{ tensors: Map<string, Tensor>; masks: Map<string, Uint8Array> }> {
+    const tensors = await this.store.download();
+    const bits = new Uint32Array(await this.gpu.read(this.mask));
+    return { tensors, masks: unpackMasks(this.store, bits, this.#options.masks?.keys()) };
+  }
+
+  dispose(): void {
+    this.#compiled.dispose();
+    this.#optimizer?.dispose();
+    this.#slot.dispose();
+    this.gpu.buffers.destroy(this.mask.buffer);
+    this.#teacher?.dispose();
+    this.store.dispose();
+  }
+}
+
+/** Records a network that only answers; its input is the student's. */
+function recordTeacher(builder: Builder, source: Graph, inputs: ReadonlyMap<string, Value<'f32'>>, batch: number) {
+  const { graph, shapes } = prepareGraph(logitsGraph(source), { batch });
+  const store = new ParameterStore(builder.gpu, graph);
+  const name = onlyInput(graph);
+  const [input] = inputs.values();
+  const { values } = recordForward({
+    builder,
+    graph,
+    shapes,
+    store,
+    inputs: new Map([[name, builder.view(input, shapes.get(name) as number[])]]),
+    training: false,
+    prefix: 'teacher ',
+  });
+  return { store, logits: values.get(graph.outputs[0].name) as Value<'f32'> };
+}
