@@ -4,6 +4,7 @@ import type { EncodedTensor } from '../../format/encodedTensor.ts';
 import { encodingName } from '../../format/tensorRecord.ts';
 import { inferShapeOfOperator } from '../../graph/infer/inferers.ts';
 import { inspectGraph, type LayerSummary, learntNames } from '../../graph/inspect.ts';
+import { specialize } from '../../graph/specialize.ts';
 import type { Graph } from '../../graph/types.ts';
 import { addCommonOptions, type CommonFlags } from '../flags.ts';
 import { addModelOptions, type ModelFlags, namingFile, type OpenedModel, openModel } from '../model.ts';
@@ -48,8 +49,13 @@ async function inspect(path: string, flags: CommonFlags & ModelFlags): Promise<v
 }
 
 export function inspectLayers({ path, graph, compressed }: OpenedModel): InspectedLayer[] {
-  const summaries = namingFile(path, () => inspectGraph(graph, (op) => inferOperator(op) ?? inferShapeOfOperator(op)));
-  const nodes = new Map(graph.nodes.map((node) => [node.name, node]));
+  const lookup = (op: string) => inferOperator(op) ?? inferShapeOfOperator(op);
+  const { fixed, summaries } = namingFile(path, () => ({
+    // As `inspectGraph` sees it: constants folded, so that every weight is an input of its layer.
+    fixed: specialize(graph, lookup, { batch: 1 }).graph,
+    summaries: inspectGraph(graph, lookup),
+  }));
+  const nodes = new Map(fixed.nodes.map((node) => [node.name, node]));
   const counted = new Set<string>();
   return summaries.map((summary) => {
     const node = nodes.get(summary.name);
@@ -65,7 +71,7 @@ export function inspectLayers({ path, graph, compressed }: OpenedModel): Inspect
         ...(weight && { encoding: encodingName(weight) }),
       };
     }
-    return { ...summary, bits: summary.parameters > 0 ? 32 : 0, bytes: rawBytes(graph, names) };
+    return { ...summary, bits: summary.parameters > 0 ? 32 : 0, bytes: rawBytes(fixed, names) };
   });
 }
 

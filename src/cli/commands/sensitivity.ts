@@ -103,7 +103,9 @@ function describe(path: string, { kind, samples, baseline, layers }: Sensitivity
         `${lossIncrease < 0 ? '' : '+'}${lossIncrease.toFixed(3)}, ${formatPoints(top1 - baseline.top1)}`,
     ),
   ]);
-  const meaning = { taylor: '|weight · gradient|', gradient: '|gradient|', magnitude: '|weight|' }[kind];
+  const meaning = { taylor: '|weight · gradient|', gradient: '|gradient|', fisher: 'gradient²', magnitude: '|weight|' }[
+    kind
+  ];
   return [
     renderTable(columns, rows),
     '',
