@@ -1,0 +1,56 @@
+// LSQ (Esser et al. 2020, equations 3 and 5): with v = x / s,
+//   low < v < high:  dx = dy,  ds += dy (round(v) - v)
+//   otherwise:       dx = 0,   ds += dy low, or dy high
+// A workgroup sums ds over one of the splits of one channel: partials[channel][split].
+import package::common::grid::linear_workgroup;
+import package::common::channel_element::channel_element;
+
+struct Args {
+  channels: u32, inner: u32,
+  length: u32, // elements of a channel
+  splits: u32, chunk: u32, // elements of a split
+  low: f32, high: f32,
+}
+
+const WG: u32 = 64u;
+const CONTIGUOUS: bool = true; // the elements of a channel follow each other
+const GRADIENT: bool = true; // dx is wanted
+const TINY: f32 = 1e-12;
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> scale: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<f32>;
+@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(5) var<storage, read_write> partials: array<f32>;
+
+var<workgroup> scratch: array<f32, WG>;
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let number = linear_workgroup(group, count);
+  let channel = number / args.splits;
+  let begin = number % args.splits * args.chunk;
+  let limit = min(begin + args.chunk, args.length);
+  let end = select(0u, limit, channel < args.channels);
+  let s = max(scale[min(channel, args.channels - 1u)], TINY);
+  var sum = 0.0;
+  for (var j = begin + lane; j < end; j += WG) {
+    var i = channel * args.length + j;
+    if (!CONTIGUOUS) { i = channel_element(j, channel, args.channels, args.inner); }
+    let v = x[i] / s;
+    let slope = dy[i];
+    let inside = v > args.low && v < args.high;
+    var step = clamp(v, args.low, args.high);
+    if (inside) { step = round(v) - v; }
+    sum += slope * step;
+    if (GRADIENT) { dx[i] = select(0.0, slope, inside); }
+  }
+  scratch[lane] = sum;
+  workgroupBarrier();
+  for (var stride = WG / 2u; stride > 0u; stride /= 2u) {
+    if (lane < stride) { scratch[lane] += scratch[lane + stride]; }
+    workgroupBarrier();
+  }
+  if (lane == 0u && channel < args.channels) { partials[number] = scratch[0]; }
+}

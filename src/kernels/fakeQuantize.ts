@@ -1,0 +1,109 @@
+import { fakeQuantizeShader } from './generated/quantize/fakeQuantize.ts';
+import { fakeQuantizeBackwardShader } from './generated/quantize/fakeQuantizeBackward.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
+import { sumPartials } from './sumPartials.ts';
+
+const WG = 64;
+/** Elements that one workgroup of a reduction takes. */
+const CHUNK = 4096;
+
+/** A tensor seen as [outer, channels, inner]; one scale per channel. (1, 1, n) has one for all. */
+export interface ScaledChannels {
+  outer: number;
+  channels: number;
+  inner: number;
+}
+
+/** Integer levels of a quantizer, Qn and Qp with their signs. */
+export interface QuantizerLevels {
+  low: number;
+  high: number;
+}
+
+/**
+ * Levels of `bits` bits: 0 … 2^b − 1 unsigned; −2^(b−1) … 2^(b−1) − 1 signed; without the lowest where `narrow`, which
+ * makes a signed range symmetric.
+ */
+export function quantizerLevels(bits: number, signed: boolean, narrow: boolean): QuantizerLevels {
+  if (!signed) return { low: 0, high: 2 ** bits - 1 };
+  const high = 2 ** (bits - 1) - 1;
+  return { low: narrow ? -high : -high - 1, high };
+}
+
+/** How a tensor's channels along `axis` (−1: none) lie in memory. */
+export function scaledChannels(shape: readonly number[], axis: number): ScaledChannels {
+  const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
+  if (axis < 0) return { outer: 1, channels: 1, inner: product(shape) };
+  return { outer: product(shape.slice(0, axis)), channels: shape[axis]!, inner: product(shape.slice(axis + 1)) };
+}
+
+/**
+ * The factor of the step's gradient, 1/√(N·Qp) (Esser et al. 2020, section 2.2): N is the number of weights that share
+ * the step, or for activations the number of features of one sample.
+ */
+export function lsqGradientScale(count: number, high: number): number {
+  return 1 / Math.sqrt(Math.max(count, 1) * high);
+}
+
+interface QuantizerOperands extends QuantizerLevels {
+  x: Operand<'f32'>;
+  /** [channels]; a value that is not positive counts as 1e-12. */
+  scale: Operand<'f32'>;
+  /** One scale for all by default. */
+  channels?: ScaledChannels;
+}
+
+/** out = s·clamp(round(x/s), low, high), halves to even. */
+export function fakeQuantize(recorder: Recorder, options: QuantizerOperands & { out: Operand<'f32'> }): void {
+  const { x, scale, out, low, high } = options;
+  const n = out.elements;
+  const { channels, inner } = options.channels ?? { channels: 1, inner: n };
+  recorder.dispatch(fakeQuantizeShader, {
+    operands: { x, scale, out },
+    args: { n, channels, inner, low, high },
+    tunables: { WG, ONE: channels === 1 },
+    workgroups: grid(n, WG),
+    label: 'fake quantize',
+  });
+}
+
+export interface FakeQuantizeBackwardOptions extends QuantizerOperands {
+  dy: Operand<'f32'>;
+  /** Gradient by x, straight through inside the range and 0 outside. Not computed where absent. */
+  dx?: Operand<'f32'>;
+  /** [channels]: gradient by the scale. Not computed where absent. */
+  dscale?: Operand<'f32'>;
+  /** See `lsqGradientScale`. Default 1. */
+  gradientScale?: number;
+}
+
+/** The gradients of LSQ (Esser et al. 2020, equations 3 and 5). Sums have a fixed order. */
+export function fakeQuantizeBackward(recorder: Recorder, options: FakeQuantizeBackwardOptions): void {
+  const { x, scale, dy, dx, dscale, low, high, gradientScale = 1 } = options;
+  const parts = channelSplits(options.channels ?? { outer: 1, channels: 1, inner: dy.elements });
+  const { splits, CONTIGUOUS, ...args } = parts;
+  const partials = recorder.temporary('f32', args.channels * splits, 'partial gradients of scales');
+  recorder.dispatch(fakeQuantizeBackwardShader, {
+    operands: { x, scale, dy, dx: dx ?? recorder.temporary('f32', 4, 'no gradient'), partials },
+    args: { ...args, splits, low, high },
+    tunables: { WG, CONTIGUOUS, GRADIENT: dx !== undefined },
+    workgroups: grid(args.channels * splits, 1),
+    label: 'fake quantize: backward',
+  });
+  if (!dscale) return;
+  sumPartials(recorder, {
+    partials,
+    out: dscale,
+    groups: args.channels,
+    splits,
+    scale: gradientScale,
+    label: 'fake quantize: gradient of scale',
+  });
+}
+
+/** How a reduction over each channel is split over workgroups: a function of the shape alone, so results repeat. */
+export function channelSplits({ outer, channels, inner }: ScaledChannels) {
+  const length = outer * inner;
+  const splits = Math.max(1, Math.ceil(length / CHUNK));
+  return { channels, inner, length, splits, chunk: CHUNK, CONTIGUOUS: outer === 1 };
+}

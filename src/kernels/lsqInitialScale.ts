@@ -1,0 +1,43 @@
+import { channelSplits, type ScaledChannels } from './fakeQuantize.ts';
+import { sumAbsoluteShader } from './generated/quantize/sumAbsolute.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
+import { sumPartials } from './sumPartials.ts';
+
+const WG = 64;
+
+export interface LsqInitialScaleOptions {
+  x: Operand<'f32'>;
+  /** [channels] */
+  scale: Operand<'f32'>;
+  /** Qp, the highest level. */
+  high: number;
+  /** One scale for all by default. */
+  channels?: ScaledChannels;
+  /** The least scale, for a channel that is all zero. */
+  lowest?: number;
+}
+
+/** scale = 2·mean|x|/√Qp, where LSQ's steps start (Esser et al. 2020, section 2.1). */
+export function lsqInitialScale(recorder: Recorder, options: LsqInitialScaleOptions): void {
+  const { x, scale, high, lowest = 1e-8 } = options;
+  const { splits, CONTIGUOUS, ...args } = channelSplits(
+    options.channels ?? { outer: 1, channels: 1, inner: x.elements },
+  );
+  const partials = recorder.temporary('f32', args.channels * splits, 'sums of |x|');
+  recorder.dispatch(sumAbsoluteShader, {
+    operands: { x, partials },
+    args: { ...args, splits },
+    tunables: { WG, CONTIGUOUS },
+    workgroups: grid(args.channels * splits, 1),
+    label: 'initial scale',
+  });
+  sumPartials(recorder, {
+    partials,
+    out: scale,
+    groups: args.channels,
+    splits,
+    scale: 2 / Math.max(args.length, 1) / Math.sqrt(high),
+    lowest,
+    label: 'initial scale',
+  });
+}
