@@ -8,13 +8,13 @@ var<workgroup> shared_lines: array<f32, WG>;
 fn sum_lanes(value: f32, lane: u32) -> f32 {
   if (LANES == 1u) { return value; }
   shared_lines[lane] = value;
+  workgroupBarrier();
   for (var width = LANES / 2u; width > 0u; width /= 2u) {
-    workgroupBarrier();
     if (lane % LANES < width) {
       shared_lines[lane] += shared_lines[lane + width];
     }
+    workgroupBarrier();
   }
-  workgroupBarrier();
   let total = shared_lines[lane - lane % LANES];
   workgroupBarrier(); // before the memory is used again
   return total;
@@ -23,13 +23,13 @@ fn sum_lanes(value: f32, lane: u32) -> f32 {
 fn max_lanes(value: f32, lane: u32) -> f32 {
   if (LANES == 1u) { return value; }
   shared_lines[lane] = value;
+  workgroupBarrier();
   for (var width = LANES / 2u; width > 0u; width /= 2u) {
-    workgroupBarrier();
     if (lane % LANES < width) {
       shared_lines[lane] = max(shared_lines[lane], shared_lines[lane + width]);
     }
+    workgroupBarrier();
   }
-  workgroupBarrier();
   let most = shared_lines[lane - lane % LANES];
   workgroupBarrier();
   return most;
