@@ -1,5 +1,6 @@
 import { activationReferences } from './activations.ts';
 import { binaryReferences } from './binary.ts';
+import { layoutReferences } from './layout.ts';
 import { batchNormReferences } from './norm.ts';
 import { poolReferences } from './pool.ts';
 import { productReferences } from './products.ts';
@@ -12,6 +13,7 @@ import { viewReferences } from './views.ts';
 export const references: Readonly<Record<string, Reference>> = {
   ...activationReferences,
   ...binaryReferences,
+  ...layoutReferences,
   ...batchNormReferences,
   ...poolReferences,
   ...normalizationReferences,
