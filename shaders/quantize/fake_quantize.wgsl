@@ -8,7 +8,8 @@ struct Args {
   low: f32, high: f32,
 }
 
-override WG: u32 = 64;
+const WG: u32 = 64u;
+const EACH: u32 = 16u; // elements per invocation: workgroups cost more than iterations on CPU adapters
 const ONE: bool = true;
 const TINY: f32 = 1e-12;
 
@@ -19,10 +20,13 @@ const TINY: f32 = 1e-12;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = linear_workgroup(group, count) * WG + lane;
-  if (i >= args.n) { return; }
-  var channel = 0u;
-  if (!ONE) { channel = i / args.inner % args.channels; }
-  let s = max(scale[channel], TINY);
-  out[i] = s * round(clamp(x[i] / s, args.low, args.high));
+  let first = linear_workgroup(group, count) * WG * EACH + lane;
+  for (var j = 0u; j < EACH; j++) {
+    let i = first + j * WG;
+    if (i >= args.n) { return; }
+    var channel = 0u;
+    if (!ONE) { channel = i / args.inner % args.channels; }
+    let s = max(scale[channel], TINY);
+    out[i] = s * round(clamp(x[i] / s, args.low, args.high));
+  }
 }

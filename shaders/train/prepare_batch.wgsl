@@ -10,7 +10,8 @@ struct Args {
   reverse: u32, // 1: the result's channels are the source's in reverse order (RGB to BGR)
 }
 
-override WG: u32 = 64;
+const WG: u32 = 64u;
+const EACH: u32 = 16u; // elements per invocation: workgroups cost more than iterations on CPU adapters
 const FLOAT: bool = false; // pixels are f32 instead of bytes, four in a u32
 const AUGMENT: bool = true;
 const NHWC: bool = false;
@@ -26,10 +27,7 @@ fn pixel(i: u32) -> f32 {
   return f32((pixels[i >> 2u] >> ((i & 3u) * 8u)) & 255u);
 }
 
-@compute @workgroup_size(WG)
-fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = linear_workgroup(group, count) * WG + lane;
-  if (i >= args.n) { return; }
+fn prepared(i: u32) -> f32 {
   var c: u32;
   var y: u32;
   var x: u32;
@@ -62,5 +60,15 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
   if (sx >= 0 && sy >= 0 && sx < i32(args.source_width) && sy < i32(args.source_height)) {
     p = pixel(((rest * args.channels + source_channel) * args.source_height + u32(sy)) * args.source_width + u32(sx));
   }
-  out[i] = ((p - affine[c]) - affine[args.channels + c]) * affine[2u * args.channels + c];
+  return ((p - affine[c]) - affine[args.channels + c]) * affine[2u * args.channels + c];
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let first = linear_workgroup(group, count) * WG * EACH + lane;
+  for (var j = 0u; j < EACH; j++) {
+    let i = first + j * WG;
+    if (i >= args.n) { return; }
+    out[i] = prepared(i);
+  }
 }

@@ -4,6 +4,8 @@ import { grid, type Operand, type Recorder } from './kernel.ts';
 import { sumPartials } from './sumPartials.ts';
 
 const WG = 64;
+/** Elements per invocation of the forward pass; the grid and the shader have to agree on it. */
+const EACH = 16;
 /** Elements that one workgroup of a reduction takes. */
 const CHUNK = 4096;
 
@@ -61,8 +63,8 @@ export function fakeQuantize(recorder: Recorder, options: QuantizerOperands & { 
   recorder.dispatch(fakeQuantizeShader, {
     operands: { x, scale, out },
     args: { n, channels, inner, low, high },
-    tunables: { WG, ONE: channels === 1 },
-    workgroups: grid(n, WG),
+    tunables: { WG, EACH, ONE: channels === 1 },
+    workgroups: grid(n, WG * EACH),
     label: 'fake quantize',
   });
 }

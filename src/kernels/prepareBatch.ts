@@ -2,6 +2,8 @@ import { prepareBatchShader } from './generated/train/prepareBatch.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 
 const WG = 64;
+/** Elements per invocation; the grid and the shader have to agree on it. */
+const EACH = 16;
 
 export interface PrepareBatchOptions {
   /**
@@ -60,11 +62,12 @@ export function prepareBatch(recorder: Recorder, options: PrepareBatchOptions): 
     },
     tunables: {
       WG,
+      EACH,
       FLOAT: pixels.dtype === 'f32',
       AUGMENT: options.augment !== undefined,
       NHWC: layout === 'nhwc',
     },
-    workgroups: grid(n, WG),
+    workgroups: grid(n, WG * EACH),
     label: 'prepare batch',
   });
 }
