@@ -6,6 +6,7 @@ import { prepareGraph } from '../engine/prepare.ts';
 import type { Value } from '../engine/value.ts';
 import { type BufferSlice, wholeBuffer } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { InputError } from '../graph/errors.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { accumulateImportance, type ImportanceKind } from '../kernels/accumulateImportance.ts';
 import { DynamicArgs } from '../kernels/dynamicArgs.ts';
@@ -232,12 +233,16 @@ export class Trainer {
     return saved;
   }
 
+  /** @throws InputError, before anything is written, where a buffer is missing or has another size */
   restore(saved: ReadonlyMap<string, Uint8Array>): void {
-    for (const [name, slice] of this.buffers) {
+    const writes = [...this.buffers].map(([name, slice]) => {
       const bytes = saved.get(name);
-      if (bytes?.length !== slice.size) throw new Error(`The checkpoint's ${name} does not fit`);
-      this.gpu.write(slice, bytes.slice());
-    }
+      if (bytes?.length !== slice.size) {
+        throw new InputError(`The checkpoint holds ${bytes?.length ?? 'no'} bytes of ${name}, not ${slice.size}`);
+      }
+      return { slice, bytes: bytes.slice() };
+    });
+    for (const { slice, bytes } of writes) this.gpu.write(slice, bytes);
   }
 
   /** The trained weights by name, and the masks of those that are pruned. */
