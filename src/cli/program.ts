@@ -49,7 +49,7 @@ function packageVersion(): string {
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   try {
     await buildProgram().parseAsync(args, { from: 'user' });
-    return Number(process.exitCode ?? EXIT.success);
+    return EXIT.success;
   } catch (error) {
     const { code, message } = judge(error);
     if (message) process.stderr.write(`wgslim: ${message}\n`);

@@ -38,9 +38,7 @@ async function info(flags: GpuFlags): Promise<void> {
     opened = await openGpu({ adapter: flags.adapter });
   } catch (error) {
     if (!(error instanceof NoAdapterError)) throw error;
-    // A document is owed even now; for people the sentence goes to stderr, like any failure.
-    if (!flags.json) throw error;
-    process.exitCode = 1;
+    // A document is owed even now; the sentence goes to stderr too, like any failure.
     const nothing = {
       adapter: null,
       source: null,
@@ -49,7 +47,8 @@ async function info(flags: GpuFlags): Promise<void> {
       kernels: {},
       advice: oneLine(error.message),
     };
-    return printResult(flags, nothing, '');
+    if (flags.json) await printResult(flags, nothing, '');
+    throw error;
   }
   const { gpu, source, advice } = opened;
   try {
@@ -95,7 +94,6 @@ function featuresOf({ device, capabilities }: Gpu): string[] {
   return [
     ...[...device.features].filter((name) => !name.startsWith('core-')),
     ...(capabilities.packedDot ? ['packed_4x8_integer_dot_product'] : []),
-    ...(capabilities.immediates ? ['immediate_address_space'] : []),
   ].sort();
 }
 
