@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { channelStatistics } from '../../src/kernels/batchNorm.ts';
+import { batchNormBackward, channelStatistics } from '../../src/kernels/batchNorm.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import { testGpu } from '../support/gpu.ts';
 import { randomFloats, relativeError } from '../support/numbers.ts';
+import { KINDS, recorderOfKind } from '../support/recorderOfKind.ts';
 
 /** Mean and biased variance per channel of [n, c, plane], in float64. */
 function statistics(x: Float32Array, n: number, c: number, plane: number) {
@@ -17,10 +18,15 @@ function statistics(x: Float32Array, n: number, c: number, plane: number) {
   return { mean, variance };
 }
 
-async function onGpu(x: Float32Array<ArrayBuffer>, n: number, c: number, plane: number) {
+async function onGpu(x: Float32Array<ArrayBuffer>, n: number, c: number, plane: number, kind: 'cpu' | 'gpu' = 'cpu') {
   const recorder = new DirectRecorder(await testGpu());
   const [mean, variance] = [recorder.temporary('f32', c), recorder.temporary('f32', c)];
-  channelStatistics(recorder, { x: recorder.upload('f32', x), shape: { n, c, plane }, mean, variance });
+  channelStatistics(recorderOfKind(recorder, kind), {
+    x: recorder.upload('f32', x),
+    shape: { n, c, plane },
+    mean,
+    variance,
+  });
   await recorder.run();
   const result = { mean: await recorder.read(mean), variance: await recorder.read(variance) };
   recorder.dispose();
@@ -41,9 +47,11 @@ describe('channelStatistics', () => {
   ])('of [%i, %i, %i]', async (n, c, plane) => {
     const x = randomFloats(n + c + plane, n * c * plane, -1, 3);
     const expected = statistics(x, n, c, plane);
-    const actual = await onGpu(x, n, c, plane);
-    expect(relativeError(actual.mean, expected.mean)).toBeLessThan(2e-6);
-    expect(relativeError(actual.variance, expected.variance)).toBeLessThan(5e-6);
+    for (const kind of KINDS) {
+      const actual = await onGpu(x, n, c, plane, kind);
+      expect(relativeError(actual.mean, expected.mean), kind).toBeLessThan(2e-6);
+      expect(relativeError(actual.variance, expected.variance), kind).toBeLessThan(5e-6);
+    }
   });
 
   it('keeps the digits of a variance far below the square of the mean', async () => {
@@ -63,5 +71,40 @@ describe('channelStatistics', () => {
     const actual = await onGpu(x, n, c, plane);
     expect(relativeError(actual.mean, expected.mean)).toBeLessThan(1e-4);
     expect(relativeError(actual.variance, expected.variance)).toBeLessThan(1e-5);
+  });
+});
+
+describe('batchNormBackward', () => {
+  // Against central differences: test/engine/ops/norm.test.ts. Here the variants for GPUs, on more than one split.
+  it.each(KINDS)('of a %s', async (kind) => {
+    const [n, c, plane, epsilon] = [40, 3, 36, 1e-3];
+    const elements = n * c * plane;
+    const [x, dy, scale] = [randomFloats(3, elements), randomFloats(4, elements), randomFloats(5, c, 0.5, 2)];
+    const { mean, variance } = statistics(x, n, c, plane);
+    const recorder = new DirectRecorder(await testGpu());
+    const upload = (data: ArrayLike<number>) => recorder.upload('f32', Float32Array.from(data));
+    const [dx, dscale, dshift] = [elements, c, c].map((length) => recorder.temporary('f32', length));
+    batchNormBackward(recorderOfKind(recorder, kind), {
+      ...{ dy: upload(dy), x: upload(x), scale: upload(scale), mean: upload(mean), variance: upload(variance) },
+      ...{ shape: { n, c, plane }, epsilon, ofBatch: true, dx, dscale, dshift },
+    });
+    await recorder.run();
+    const channelOf = (i: number) => Math.floor(i / plane) % c;
+    const s = variance.map((value) => 1 / Math.sqrt(value + epsilon));
+    const [sums, products] = [new Float64Array(c), new Float64Array(c)];
+    dy.forEach((g, i) => {
+      const channel = channelOf(i);
+      sums[channel]! += g;
+      products[channel]! += g * (x[i]! - mean[channel]!) * s[channel]!;
+    });
+    const expected = Float64Array.from(dy, (g, i) => {
+      const k = channelOf(i);
+      const m = n * plane;
+      return scale[k]! * s[k]! * (g - sums[k]! / m - ((x[i]! - mean[k]!) * s[k]! * products[k]!) / m);
+    });
+    expect(relativeError(await recorder.read(dx!), expected)).toBeLessThan(1e-5);
+    expect(relativeError(await recorder.read(dscale!), products)).toBeLessThan(1e-5);
+    expect(relativeError(await recorder.read(dshift!), sums)).toBeLessThan(1e-5);
+    recorder.dispose();
   });
 });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import { isVectorCopy, mergeAxes, stridedCopy } from '../../src/kernels/stridedCopy.ts';
 import { testGpu } from '../support/gpu.ts';
+import { KINDS, recorderOfKind } from '../support/recorderOfKind.ts';
 
 describe('mergeAxes', () => {
   it('joins axes that lie behind each other and drops those of length 1', () => {
@@ -65,11 +66,16 @@ describe('isVectorCopy', () => {
   });
 });
 
-describe('stridedCopy', () => {
+describe.each(KINDS)('stridedCopy on a %s', (kind) => {
   async function copy(x: number[], target: number, call: Omit<Parameters<typeof stridedCopy>[1], 'x' | 'y' | 'label'>) {
     const recorder = new DirectRecorder(await testGpu());
     const y = recorder.upload('f32', new Float32Array(target).fill(-1));
-    stridedCopy(recorder, { x: recorder.upload('f32', Float32Array.from(x)), y, label: 'test', ...call });
+    stridedCopy(recorderOfKind(recorder, kind), {
+      x: recorder.upload('f32', Float32Array.from(x)),
+      y,
+      label: 'test',
+      ...call,
+    });
     await recorder.run();
     const result = [...(await recorder.read(y))];
     recorder.dispose();
