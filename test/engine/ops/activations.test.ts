@@ -1,4 +1,4 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { floatTensor } from '../../../src/graph/tensor.ts';
 import { checkGradients } from '../../support/gradient.ts';
 import { randomFloats } from '../../support/numbers.ts';
@@ -23,5 +23,10 @@ describe('activations', () => {
     [{ 2: floatTensor([1], [2]) }],
   ])('Clip takes the bounds it is given (%#)', async (constants) => {
     await checkGradients({ op: 'Clip', inputs: [{ shape, data }], constants });
+  });
+
+  it('is a check that fails where no derivative exists', async () => {
+    const run = checkGradients({ op: 'Relu', inputs: [{ shape: [2], data: [0, 1] }] });
+    await expect(run).rejects.toThrow(/Relu: gradient by input 0/);
   });
 });
