@@ -13,7 +13,7 @@ import { lsqInitialScale } from '../kernels/lsqInitialScale.ts';
 import type { Dataset } from '../train/data/dataset.ts';
 import type { Preprocess } from '../train/data/preprocess.ts';
 import { TrainingFeed } from '../train/feed.ts';
-import { onlyInput, recordInput } from '../train/input.ts';
+import { checkedInput, recordInput } from '../train/input.ts';
 import { logitsGraph } from '../train/logits.ts';
 import type { QuantizedGraph } from './quantizeGraph.ts';
 
@@ -38,7 +38,7 @@ export async function calibrateActivations(
   const { dataset, activations } = options;
   const batch = Math.min(BATCH, dataset.size);
   const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch });
-  const inputName = onlyInput(graph);
+  const inputName = checkedInput(graph, shapes, dataset, options.preprocess);
   const store = new ParameterStore(gpu, graph);
   const builder = new Builder(gpu);
   const input = recordInput(builder, {

@@ -11,9 +11,9 @@ import { DynamicArgs } from '../kernels/dynamicArgs.ts';
 import { METRICS, recordMetrics, recordMetricsShader } from '../kernels/recordMetrics.ts';
 import { lossArgs, softmaxCrossEntropy, softmaxCrossEntropyShader } from '../kernels/softmaxCrossEntropy.ts';
 import type { Dataset } from './data/dataset.ts';
-import { checkChannels, labelOffsetFor, type Preprocess } from './data/preprocess.ts';
+import { labelOffsetFor, type Preprocess } from './data/preprocess.ts';
 import { sequentialBatches } from './feed.ts';
-import { onlyInput, recordInput } from './input.ts';
+import { checkedInput, recordInput } from './input.ts';
 import { logitsGraph } from './logits.ts';
 
 export interface EvaluateOptions {
@@ -45,9 +45,8 @@ export async function evaluate(
   if (dataset.size === 0) throw new InputError(`${dataset.name}: the ${dataset.split} split is empty`);
   const batch = Math.min(options.batch ?? 100, dataset.size);
   const { graph, shapes } = prepareGraph(logitsGraph(source), { batch });
-  const input = onlyInput(graph);
+  const input = checkedInput(graph, shapes, dataset, options.preprocess);
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
-  if (dataset.sampleShape.length === 3) checkChannels(options.preprocess, dataset.sampleShape[0], dataset.name);
   const store = new ParameterStore(gpu, graph);
   const builder = new Builder(gpu);
   const { value, labels, write } = recordInput(builder, {

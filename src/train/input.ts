@@ -6,7 +6,7 @@ import type { Graph } from '../graph/types.ts';
 import { foldNormalisation, prepareBatch } from '../kernels/prepareBatch.ts';
 import type { Dataset } from './data/dataset.ts';
 import { sampleLength } from './data/dataset.ts';
-import type { Preprocess } from './data/preprocess.ts';
+import { checkChannels, type Preprocess } from './data/preprocess.ts';
 import type { Batch } from './feed.ts';
 
 /** What of a data set a plan depends on. */
@@ -92,6 +92,8 @@ export function matchInput(
     rest.length === other.length && rest.every((length, i) => length === other[i]);
   if (sampleShape.length === 3 && same([channels, height, width])) return { channels, height, width, layout: 'nchw' };
   if (sampleShape.length === 3 && same([height, width, channels])) return { channels, height, width, layout: 'nhwc' };
+  // Grey images often come without a dimension for their only channel.
+  if (channels === 1 && same([height, width])) return { channels, height, width, layout: 'nchw' };
   const isFlat = rest.length === 1 || rest.filter((length) => length !== 1).length <= 1;
   if ((isFlat || same(sampleShape)) && elementsOf(rest) === sampleLength(sampleShape)) {
     return { channels, height, width, layout: 'flat' };
@@ -101,7 +103,23 @@ export function matchInput(
   );
 }
 
-/** The graph's only input and its shape at a batch. */
+/**
+ * The name of the graph's only input, after a check that samples fit it: done before anything is put on the GPU.
+ * @throws InputError
+ */
+export function checkedInput(
+  graph: Graph,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  format: SampleFormat & Pick<Dataset, 'name'>,
+  preprocess: Preprocess,
+): string {
+  const name = onlyInput(graph);
+  matchInput(name, shapes.get(name) as readonly number[], format);
+  if (format.sampleShape.length === 3) checkChannels(preprocess, format.sampleShape[0]!, format.name);
+  return name;
+}
+
+/** The name of the graph's only input. */
 export function onlyInput(graph: Graph): string {
   if (graph.inputs.length !== 1) {
     throw new InputError(

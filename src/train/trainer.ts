@@ -16,7 +16,7 @@ import type { Dataset } from './data/dataset.ts';
 import type { Preprocess } from './data/preprocess.ts';
 import { matchClasses } from './evaluate.ts';
 import type { Batch } from './feed.ts';
-import { type BatchInput, onlyInput, recordInput, type SampleFormat } from './input.ts';
+import { type BatchInput, checkedInput, onlyInput, recordInput, type SampleFormat } from './input.ts';
 import { logitsGraph } from './logits.ts';
 import { packMasks, unpackMasks } from './masks.ts';
 import { Optimizer, type OptimizerConfig } from './optimizer.ts';
@@ -103,7 +103,7 @@ export class Trainer {
   static async create(gpu: Gpu, options: TrainerOptions): Promise<Trainer> {
     const { batch, format, preprocess } = options;
     const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch });
-    const inputName = onlyInput(graph);
+    const inputName = checkedInput(graph, shapes, format, preprocess);
     const { outputs } = matchClasses(graph, shapes, format, preprocess);
     const store = new ParameterStore(gpu, graph);
     const builder = new Builder(gpu);

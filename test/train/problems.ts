@@ -133,7 +133,7 @@ export function cnn(seed: number, { norm = true }: { norm?: boolean } = {}): Gra
   return net.graph(net.dense('fc', net.add('flatten', 'Flatten', [x], { axis: 1 }), [10, 72]));
 }
 
-export const SGD: OptimizerConfig = {
+export const SGD: Extract<OptimizerConfig, { kind: 'sgd' }> = {
   kind: 'sgd',
   learningRate: 0.05,
   momentum: 0.9,
@@ -142,7 +142,7 @@ export const SGD: OptimizerConfig = {
   scaleRate: 1,
 };
 
-export const ADAM: OptimizerConfig = {
+export const ADAM: Exclude<OptimizerConfig, { kind: 'sgd' }> = {
   kind: 'adam',
   learningRate: 2e-3,
   beta1: 0.9,
