@@ -24,14 +24,17 @@ export interface QuantizedGraph {
 /**
  * Puts a quantizer before the weight of every Conv, Gemm and MatMul and, where asked, before the activation it reads.
  * One activation read by several layers gets one quantizer. Scales of weights are set here (per channel, LSQ's or the
- * least-error one); those of activations are 1 until calibration.
+ * least-error one); those of activations are 1 until calibration. A quantizer of an earlier stage gives way to the new
+ * one, unless a layer that is left out reads it too.
  */
-export function quantizeGraph(source: Graph, settings: QuantizeSettings): QuantizedGraph {
+export function quantizeGraph(given: Graph, settings: QuantizeSettings): QuantizedGraph {
+  const source = withoutQuantizers(given, settings);
   const initializers = new Map(source.initializers);
   const names = new Set([...initializers.keys(), ...source.nodes.flatMap((node) => [node.name, ...node.outputs])]);
   const layers = new Map(weightedLayers(source, settings.skip).map((layer) => [layer.node, layer]));
   const nonNegative = nonNegativeValues(source);
   const quantized = new Map<string, string>();
+  const isQuantized = new Set(source.nodes.filter(({ op }) => op === FAKE_QUANTIZE).map(({ outputs }) => outputs[0]));
   const activations: QuantizedGraph['activations'] = [];
   const nodes: Node[] = [];
 
@@ -63,7 +66,7 @@ export function quantizeGraph(source: Graph, settings: QuantizeSettings): Quanti
       inputs[1] = quantized.get(layer.weight) as string;
     }
     const activation = inputs[0];
-    if (settings.activations && !initializers.has(activation)) {
+    if (settings.activations && !initializers.has(activation) && !isQuantized.has(activation)) {
       if (!quantized.has(activation)) {
         const { bits } = settings.activations;
         const signed = !nonNegative.has(activation);
@@ -76,6 +79,32 @@ export function quantizeGraph(source: Graph, settings: QuantizeSettings): Quanti
     nodes.push({ ...node, inputs });
   }
   return { graph: { ...source, nodes, initializers }, activations };
+}
+
+/** Takes out the quantizers that only layers of this stage read: those are about to get others. */
+function withoutQuantizers(source: Graph, settings: QuantizeSettings): Graph {
+  const layers = new Set(weightedLayers(source, settings.skip).map(({ node }) => node));
+  const outputs = new Set(source.outputs.map(({ name }) => name));
+  const renamed = new Map<string, string>();
+  const removed = new Set<Node>();
+  for (const node of source.nodes) {
+    if (node.op !== FAKE_QUANTIZE) continue;
+    const [value] = node.inputs;
+    const [output] = node.outputs;
+    if (outputs.has(output) || !(settings.activations || source.initializers.has(value))) continue;
+    const readers = source.nodes.filter(({ inputs }) => inputs.includes(output));
+    if (!readers.every((reader) => layers.has(reader))) continue;
+    removed.add(node);
+    renamed.set(output, value);
+  }
+  if (removed.size === 0) return source;
+  const nodes = source.nodes
+    .filter((node) => !removed.has(node))
+    .map((node) => ({ ...node, inputs: node.inputs.map((name) => renamed.get(name) ?? name) }));
+  const used = new Set(nodes.flatMap(({ inputs }) => inputs));
+  const initializers = new Map(source.initializers);
+  for (const { inputs } of removed) if (!used.has(inputs[1])) initializers.delete(inputs[1]);
+  return { ...source, nodes, initializers };
 }
 
 function widthOf(node: string, weight: string, { layers, weights }: QuantizeSettings): number {
