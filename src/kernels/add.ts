@@ -1,7 +1,6 @@
 import { addShader } from './generated/elementwise/add.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
-
-const WG = 64;
+import type { Operand, Recorder } from './kernel.ts';
+import { spreadElements } from './spread.ts';
 
 /** out = alpha·a + beta·b, elementwise over equal shapes. */
 export function add(
@@ -15,11 +14,12 @@ export function add(
     label,
   }: { a: Operand<'f32'>; b: Operand<'f32'>; out: Operand<'f32'>; alpha?: number; beta?: number; label?: string },
 ): void {
+  const { args, tunables, workgroups } = spreadElements(recorder.capabilities, out.elements);
   recorder.dispatch(addShader, {
     operands: { a, b, out },
-    args: { n: out.elements, alpha, beta },
-    tunables: { WG },
-    workgroups: grid(out.elements, WG),
+    args: { ...args, alpha, beta },
+    tunables,
+    workgroups,
     label,
   });
 }

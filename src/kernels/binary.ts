@@ -1,13 +1,13 @@
 import { LimitError } from '../gpu/errors.ts';
 import { binaryShader } from './generated/elementwise/binary.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
+import type { Operand, Recorder } from './kernel.ts';
+import { spreadElements } from './spread.ts';
 import { type BroadcastAxis, mergeBroadcast } from './strides.ts';
 
 /** `left` is the left operand alone. */
 export const BINARY = { add: 0, sub: 1, mul: 2, div: 3, left: 4 } as const;
 export type Binary = keyof typeof BINARY;
 
-const WG = 64;
 const MAX_AXES = 8;
 
 /** How an operand's element is found from the output's number i: itself, (i / div) % mod, or by strides. */
@@ -55,10 +55,13 @@ export function binary(
   const size = (i: number) => axes[i]?.size ?? 1;
   const aStride = (i: number) => axes[i]?.a ?? 0;
   const bStride = (i: number) => axes[i]?.b ?? 0;
+  const isPlain = aMap.map === 0 && bMap.map === 0;
+  const { args, tunables, workgroups } = spreadElements(recorder.capabilities, out.elements, isPlain);
   recorder.dispatch(binaryShader, {
     operands: { a, b, out },
     args: {
-      ...{ n: out.elements, scale, a_div, a_mod, b_div, b_mod },
+      ...args,
+      ...{ scale, a_div, a_mod, b_div, b_mod },
       ...{ d0: size(0), d1: size(1), d2: size(2), d3: size(3), d4: size(4), d5: size(5), d6: size(6) },
       ...{ a0: aStride(0), a1: aStride(1), a2: aStride(2), a3: aStride(3) },
       ...{ a4: aStride(4), a5: aStride(5), a6: aStride(6), a7: aStride(7) },
@@ -66,13 +69,13 @@ export function binary(
       ...{ b4: bStride(4), b5: bStride(5), b6: bStride(6), b7: bStride(7) },
     },
     tunables: {
-      WG,
+      ...tunables,
       OP: BINARY[f],
       A_MAP: strided ? 2 : aMap.map,
       B_MAP: strided ? 2 : bMap.map,
       RANK: axes.length <= 4 ? 4 : 8,
     },
-    workgroups: grid(out.elements, WG),
+    workgroups,
     label,
   });
 }

@@ -15,3 +15,11 @@ export function spread(
   const span = cpu ? Math.max(1, Math.ceil(items / 64 / wg)) * wg : wg;
   return { wg, span, workgroups: grid(items, span) };
 }
+
+/** The same for elementwise kernels over arrays of T, which take four elements at a time where that comes out even. */
+export function spreadElements(capabilities: Pick<Capabilities, 'kind'>, elements: number, vectors = true) {
+  const lanes = vectors && elements % 4 === 0 ? 4 : 1;
+  const n = elements / lanes;
+  const { wg, span, workgroups } = spread(capabilities, n);
+  return { args: { n, span }, tunables: { WG: wg, T: lanes === 4 ? 'vec4f' : 'f32' }, workgroups };
+}

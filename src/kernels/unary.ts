@@ -1,23 +1,23 @@
 import { unaryShader } from './generated/elementwise/unary.ts';
 import { unaryBackwardShader } from './generated/elementwise/unaryBackward.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
+import type { Operand, Recorder } from './kernel.ts';
+import { spreadElements } from './spread.ts';
 
 /** Functions of one value, with the parameters `a` and `b` of some: LeakyRelu's slope, Clip's bounds. */
 export const UNARY = { relu: 0, leakyRelu: 1, clip: 2, sigmoid: 3, tanh: 4, hardSwish: 5 } as const;
 export type Unary = keyof typeof UNARY;
-
-const WG = 64;
 
 /** out = f(x), elementwise. */
 export function unary(
   recorder: Recorder,
   { f, x, out, a = 0, b = 0 }: { f: Unary; x: Operand<'f32'>; out: Operand<'f32'>; a?: number; b?: number },
 ): void {
+  const { args, tunables, workgroups } = spreadElements(recorder.capabilities, out.elements);
   recorder.dispatch(unaryShader, {
     operands: { x, out },
-    args: { n: out.elements, a, b },
-    tunables: { WG, OP: UNARY[f] },
-    workgroups: grid(out.elements, WG),
+    args: { ...args, a, b },
+    tunables: { ...tunables, OP: UNARY[f] },
+    workgroups,
     label: f,
   });
 }
@@ -34,11 +34,12 @@ export function unaryBackward(
     b = 0,
   }: { f: Unary; v: Operand<'f32'>; dy: Operand<'f32'>; dx: Operand<'f32'>; a?: number; b?: number },
 ): void {
+  const { args, tunables, workgroups } = spreadElements(recorder.capabilities, dx.elements);
   recorder.dispatch(unaryBackwardShader, {
     operands: { v, dy, dx },
-    args: { n: dx.elements, a, b },
-    tunables: { WG, OP: UNARY[f] },
-    workgroups: grid(dx.elements, WG),
+    args: { ...args, a, b },
+    tunables: { ...tunables, OP: UNARY[f] },
+    workgroups,
     label: `${f} backward`,
   });
 }

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest';
 import { isBlocksOf2x2, isPadded, type PoolWindows } from '../../src/kernels/pool.ts';
-import { spread } from '../../src/kernels/spread.ts';
 
 const blocks: PoolWindows = {
   ...{ n: 3, c: 5, ih: 14, iw: 18, oh: 7, ow: 9, kh: 2, kw: 2, strideH: 2, strideW: 2, dilH: 1, dilW: 1 },
@@ -20,17 +19,6 @@ describe('the choice of pooling kernels', () => {
     expect(isPadded({ ...blocks, padBottom: 1 })).toBe(false); // no window gets there
     for (const change of [{ padLeft: 1 }, { padTop: 1 }, { ih: 13 }, { kw: 3 }]) {
       expect(isPadded({ ...blocks, ...change }), JSON.stringify(change)).toBe(true);
-    }
-  });
-});
-
-describe('spread', () => {
-  it.each([0, 1, 15, 16, 17, 1000, 65535 * 64 + 1, 3e7])('covers %i items', (items) => {
-    for (const kind of ['cpu', 'gpu'] as const) {
-      const { wg, span, workgroups } = spread({ kind }, items);
-      expect(span % wg).toBe(0);
-      expect(workgroups[0] * workgroups[1] * span).toBeGreaterThanOrEqual(items);
-      if (kind === 'cpu') expect(workgroups[0]).toBeLessThanOrEqual(64);
     }
   });
 });
