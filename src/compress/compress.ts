@@ -13,6 +13,7 @@ import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoin
 import { deployToBytes } from './deploy.ts';
 import type { Recipe, Stage } from './recipe.ts';
 import type { StageData } from './recipeFields.ts';
+import type { CompressResult, StageResult } from './result.ts';
 import {
   CHECKPOINT_FILE,
   fingerprintOf,
@@ -60,30 +61,7 @@ export interface CompressOptions {
   checkpointSeconds?: number;
 }
 
-export interface StageResult {
-  name: string;
-  kind: Stage['kind'];
-  top1: number;
-  top5: number;
-  loss: number;
-  /** Fraction of zeros among the weights of the stage's file. */
-  sparsity: number;
-  /** Mean bits of a stored weight value. */
-  bits: number;
-  /** Size of the stage's file. */
-  bytes: number;
-  seconds: number;
-}
-
-export interface CompressResult {
-  file: Uint8Array;
-  stages: StageResult[];
-  bytes: number;
-  originalBytes: number;
-  ratio: number;
-  top1: number;
-  originalTop1: number;
-}
+export type { CompressResult, StageResult } from './result.ts';
 
 /**
  * Runs the stages of a recipe over a network. After each stage its compressed file is written and evaluated as it is

@@ -4,8 +4,8 @@ import type { Graph } from '../graph/types.ts';
 import type { Dataset } from '../train/data/dataset.ts';
 import type { Preprocess } from '../train/data/preprocess.ts';
 import type { StepMetrics } from '../train/trainer.ts';
-import type { StageResult } from './compress.ts';
 import type { Recipe } from './recipe.ts';
+import type { StageResult } from './result.ts';
 import type { RunStorage } from './storage.ts';
 
 export const RECORD_FILE = 'result.json';

@@ -2,10 +2,10 @@ import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Command, compilePlan, type Plan } from '../gpu/plan.ts';
 import type { Program } from '../gpu/program.ts';
-import { resolveArgs, SCALAR_BYTES } from '../kernels/direct.ts';
-import { type KernelCall, orderOperands, type Recorder } from '../kernels/kernel.ts';
+import { SCALAR_BYTES } from '../kernels/direct.ts';
+import { encodeCall } from '../kernels/encode.ts';
+import type { KernelCall, Recorder } from '../kernels/kernel.ts';
 import type { Scalar, Shader } from '../kernels/shader.ts';
-import { specialise } from '../kernels/specialise.ts';
 import { planMemory } from './memory.ts';
 import { elementsOf, type Storage, type Value } from './value.ts';
 
@@ -95,14 +95,15 @@ export class Builder implements Recorder {
   }
 
   dispatch<S extends Shader>(shader: S, call: KernelCall<S>): void {
-    const ordered = orderOperands(shader, call.operands) as { operand: Value; write: boolean }[];
-    for (const { operand } of ordered) this.#touch(operand);
+    const { program, args, operands } = encodeCall(shader, call, this.capabilities);
+    const values = operands.map(({ operand }) => operand as Value);
+    for (const value of values) this.#touch(value);
     this.#commands.push({
       kind: 'dispatch',
       label: this.#label(call.label ?? shader.name),
-      program: specialise(shader, call.tunables as Record<string, number>),
-      operands: ordered.map(({ operand }) => operand),
-      args: resolveArgs(shader, call.args),
+      program,
+      args,
+      operands: values,
       workgroups: call.workgroups,
     });
   }

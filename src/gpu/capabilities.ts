@@ -12,7 +12,8 @@ export interface Capabilities {
   /** `dot4I8Packed` and its relatives. */
   packedDot: boolean;
   timestamps: boolean;
-  immediates: boolean;
+  /** Arguments that may travel with a dispatch (`var<immediate>`), bytes; 0 where the device has none. */
+  immediateBytes: number;
   maxInvocations: number;
   maxWorkgroupMemory: number;
   maxWorkgroupsPerDimension: number;
@@ -44,7 +45,7 @@ export function readCapabilities(
     f16: has('shader-f16'),
     packedDot: languageFeatures.has('packed_4x8_integer_dot_product'),
     timestamps: has('timestamp-query'),
-    immediates: languageFeatures.has('immediate_address_space'),
+    immediateBytes: languageFeatures.has('immediate_address_space') ? (limits.maxImmediateSize ?? 0) : 0,
     maxInvocations: limits.maxComputeInvocationsPerWorkgroup,
     maxWorkgroupMemory: limits.maxComputeWorkgroupStorageSize,
     maxWorkgroupsPerDimension: limits.maxComputeWorkgroupsPerDimension,

@@ -5,7 +5,7 @@ import { PipelineCache } from './pipelines.ts';
 
 export interface OpenOptions {
   /** Leave these features off although the adapter has them (tests of the fallbacks). */
-  without?: readonly ('shader-f16' | 'subgroups' | 'timestamp-query')[];
+  without?: readonly ('shader-f16' | 'subgroups' | 'timestamp-query' | 'immediates')[];
   powerPreference?: GPUPowerPreference;
 }
 
@@ -22,6 +22,7 @@ const WANTED_LIMITS = [
   'maxComputeWorkgroupStorageSize',
   'maxComputeWorkgroupsPerDimension',
   'maxStorageBuffersPerShaderStage',
+  'maxImmediateSize',
 ] as const;
 
 /** A device with its buffers and pipelines. One Gpu may serve any number of plans. */
@@ -57,7 +58,10 @@ export class Gpu {
     if (!adapter) throw new NoAdapterError('WebGPU found no adapter on this machine');
     const without: readonly string[] = options.without ?? [];
     const requiredLimits: Record<string, number> = {};
-    for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
+    for (const limit of WANTED_LIMITS) {
+      // Browsers of today lack the newest ones.
+      if (adapter.limits[limit] !== undefined) requiredLimits[limit] = adapter.limits[limit];
+    }
     const device = await adapter.requestDevice({
       label: 'wgslim',
       requiredFeatures: WANTED_FEATURES.filter(
@@ -65,7 +69,9 @@ export class Gpu {
       ),
       requiredLimits,
     });
-    return new Gpu(device, adapter.info, entry.wgslLanguageFeatures ?? new Set());
+    const languageFeatures = new Set<string>(entry.wgslLanguageFeatures ?? []);
+    if (without.includes('immediates')) languageFeatures.delete('immediate_address_space');
+    return new Gpu(device, adapter.info, languageFeatures);
   }
 
   /** Throws what went wrong since the last check: a lost device, or an operation that validation refused. */

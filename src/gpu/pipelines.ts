@@ -45,7 +45,10 @@ export class PipelineCache {
     try {
       const pipeline = await this.#device.createComputePipelineAsync({
         label: program.name,
-        layout: this.#device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        layout: this.#device.createPipelineLayout({
+          bindGroupLayouts: [layout],
+          ...(program.immediateBytes && { immediateSize: program.immediateBytes }),
+        }),
         compute: { module, entryPoint: 'main', constants: program.overrides },
       });
       return { pipeline, layout };
@@ -61,11 +64,11 @@ export class PipelineCache {
     let layout = this.#layouts.get(key);
     if (!layout) {
       layout = this.#device.createBindGroupLayout({
-        entries: program.bindings.map((kind, binding) => ({
-          binding,
-          visibility: 4, // GPUShaderStage.COMPUTE
-          buffer: { type: kind === 'uniform' ? 'uniform' : kind === 'read' ? 'read-only-storage' : 'storage' },
-        })),
+        entries: program.bindings.flatMap((kind, binding): GPUBindGroupLayoutEntry[] => {
+          if (kind === 'immediate') return [];
+          const type = kind === 'uniform' ? 'uniform' : kind === 'read' ? 'read-only-storage' : 'storage';
+          return [{ binding, visibility: 4, buffer: { type } }]; // GPUShaderStage.COMPUTE
+        }),
       });
       this.#layouts.set(key, layout);
     }

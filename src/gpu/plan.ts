@@ -52,6 +52,7 @@ interface RecordedDispatch {
   program: string;
   pipeline: GPUComputePipeline;
   group: GPUBindGroup;
+  immediates: Uint8Array<ArrayBuffer> | undefined;
   workgroups: readonly [number, number, number];
 }
 
@@ -186,6 +187,7 @@ export class Plan {
 function encodeDispatch(pass: GPUComputePassEncoder, dispatch: RecordedDispatch): void {
   pass.setPipeline(dispatch.pipeline);
   pass.setBindGroup(0, dispatch.group);
+  if (dispatch.immediates) pass.setImmediates(0, dispatch.immediates);
   pass.dispatchWorkgroups(...dispatch.workgroups);
 }
 
@@ -208,7 +210,7 @@ export async function compilePlan(gpu: Gpu, commands: readonly Command[], option
   for (const command of commands) {
     if (command.kind !== 'dispatch') continue;
     checkDispatch(gpu, command);
-    if (command.args instanceof ArrayBuffer) {
+    if (command.args instanceof ArrayBuffer && !command.program.immediateBytes) {
       offsets.set(command, arenaBytes);
       arenaBytes += Math.ceil(command.args.byteLength / alignment) * alignment;
     }
@@ -245,8 +247,10 @@ function record(
   arena: GPUBuffer | undefined,
   offset: number | undefined,
 ): RecordedDispatch {
-  const resources: BufferSlice[] = [...command.storage];
-  if (command.args instanceof ArrayBuffer) {
+  const resources: (BufferSlice | undefined)[] = [...command.storage];
+  const immediates = command.program.immediateBytes ? new Uint8Array(command.args as ArrayBuffer) : undefined;
+  if (immediates) resources.unshift(undefined);
+  else if (command.args instanceof ArrayBuffer) {
     resources.unshift({ buffer: arena as GPUBuffer, offset: offset as number, size: command.args.byteLength });
   } else if (command.args) {
     resources.unshift(command.args);
@@ -258,8 +262,9 @@ function record(
     group: gpu.device.createBindGroup({
       label: command.label,
       layout: compiled.layout,
-      entries: resources.map((resource, binding) => ({ binding, resource })),
+      entries: resources.flatMap((resource, binding) => (resource ? [{ binding, resource }] : [])),
     }),
+    immediates,
     workgroups: command.workgroups,
   };
 }

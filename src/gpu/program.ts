@@ -5,12 +5,14 @@ export interface Program {
   readonly code: string;
   /** Values of the module's `override` declarations. */
   readonly overrides: Readonly<Record<string, number>>;
-  /** By binding number. */
-  readonly bindings: readonly ('uniform' | 'read' | 'read_write')[];
+  /** By binding number; `immediate` means that number 0 is no binding: the arguments come with the dispatch. */
+  readonly bindings: readonly ('uniform' | 'immediate' | 'read' | 'read_write')[];
+  /** Bytes of the immediate arguments, a multiple of 4. */
+  readonly immediateBytes?: number;
 }
 
 /** Two programs with one key are the same pipeline. */
 export function programKey(program: Program): string {
   const overrides = Object.entries(program.overrides).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `${program.name}|${JSON.stringify(overrides)}|${program.code}`;
+  return `${program.name}|${program.immediateBytes ?? ''}|${JSON.stringify(overrides)}|${program.code}`;
 }

@@ -1,9 +1,9 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Command, compilePlan, type Plan } from '../gpu/plan.ts';
-import { encodeArgs, type KernelCall, type Operand, orderOperands, type Recorder } from './kernel.ts';
+import { encodeCall } from './encode.ts';
+import type { KernelCall, Operand, Recorder } from './kernel.ts';
 import type { Scalar, Shader } from './shader.ts';
-import { specialise } from './specialise.ts';
 
 /** An operand with a place in memory. */
 export interface BufferOperand<T extends Scalar = Scalar> extends Operand<T> {
@@ -47,12 +47,13 @@ export class DirectRecorder implements Recorder {
   }
 
   dispatch<S extends Shader>(shader: S, call: KernelCall<S>): void {
+    const { program, args, operands } = encodeCall(shader, call, this.capabilities);
     this.#commands.push({
       kind: 'dispatch',
       label: call.label ?? shader.name,
-      program: specialise(shader, call.tunables as Record<string, number>),
-      storage: orderOperands(shader, call.operands).map(({ operand }) => (operand as BufferOperand).slice),
-      args: resolveArgs(shader, call.args),
+      program,
+      args,
+      storage: operands.map(({ operand }) => (operand as BufferOperand).slice),
       workgroups: call.workgroups,
     });
   }
@@ -82,10 +83,4 @@ export class DirectRecorder implements Recorder {
     for (const buffer of this.#buffers) this.#gpu.buffers.destroy(buffer);
     this.#buffers.length = 0;
   }
-}
-
-export function resolveArgs(shader: Shader, args: unknown): ArrayBuffer | BufferSlice | undefined {
-  if (!shader.args) return undefined;
-  if (args && typeof args === 'object' && 'buffer' in args) return args as BufferSlice;
-  return encodeArgs(shader, args as Record<string, number>);
 }

@@ -4,10 +4,13 @@ import type { Shader } from './shader.ts';
 /**
  * Settles a shader's tunables: `const` and `alias` declarations are rewritten by name, `override`s are passed on to the
  * pipeline. A name that the shader does not declare is an error, never ignored.
+ * @param immediateBytes size of the arguments where they come with the dispatch (`var<immediate>`) rather than in a
+ *   uniform buffer; 0 for the latter
  */
 export function specialise(
   shader: Shader,
   tunables: Readonly<Record<string, number | boolean | string | undefined>> = {},
+  immediateBytes = 0,
 ): Program {
   let { code } = shader;
   const overrides: Record<string, number> = {};
@@ -19,10 +22,14 @@ export function specialise(
       code = code.replace(new RegExp(`^alias\\s+${name}\\s*=[^;]*;`, 'm'), `alias ${name} = ${value};`);
     } else throw new Error(`Shader ${shader.name} declares no tunable ${name}`);
   }
-  const bindings: Program['bindings'][number][] = shader.args ? ['uniform'] : [];
+  const bindings: Program['bindings'][number][] = shader.args ? [immediateBytes > 0 ? 'immediate' : 'uniform'] : [];
   for (const { binding, access } of Object.values(shader.bindings)) bindings[binding] = access;
-  return { name: shader.name, code, overrides, bindings };
+  if (immediateBytes === 0) return { name: shader.name, code, overrides, bindings };
+  code = `requires immediate_address_space;\n${code.replace(UNIFORM, 'var<immediate> args:')}`;
+  return { name: shader.name, code, overrides, bindings, immediateBytes };
 }
+
+const UNIFORM = /@group\(0\)\s*@binding\(0\)\s*var<uniform>\s+args\s*:/;
 
 function setConstant(code: string, shader: Shader, name: string, value: number | boolean | string): string {
   const { type } = shader.constants[name];
