@@ -57,16 +57,19 @@ describe('orderOperands', () => {
 
 describe('encodeArgs', () => {
   it('writes fields at their offsets', () => {
-    const view = new DataView(encodeArgs(unaryShader, { b: -2, n: 7, a: 0.5 }));
-    expect([view.getUint32(0, true), view.getFloat32(4, true), view.getFloat32(8, true)]).toEqual([7, 0.5, -2]);
+    const view = new DataView(encodeArgs(unaryShader, { b: -2, n: 7, a: 0.5, span: 9 }));
+    expect([view.getUint32(0, true), view.getUint32(4, true)]).toEqual([7, 9]);
+    expect([view.getFloat32(8, true), view.getFloat32(12, true)]).toEqual([0.5, -2]);
     expect(view.byteLength % 16).toBe(0);
   });
 
   it('refuses an argument that is missing, left over or out of range', () => {
-    expect(() => encodeArgs(unaryShader, { n: 1, a: 0 })).toThrow('Shader elementwise/unary needs the argument b');
-    expect(() => encodeArgs(unaryShader, { n: 1, a: 0, b: 0, c: 0 })).toThrow('has no argument c');
+    expect(() => encodeArgs(unaryShader, { n: 1, span: 1, a: 0 })).toThrow(
+      'Shader elementwise/unary needs the argument b',
+    );
+    expect(() => encodeArgs(unaryShader, { n: 1, span: 1, a: 0, b: 0, c: 0 })).toThrow('has no argument c');
     for (const n of [-1, 0.5, 2 ** 32, Number.NaN]) {
-      expect(() => encodeArgs(unaryShader, { n, a: 0, b: 0 })).toThrow(LimitError);
+      expect(() => encodeArgs(unaryShader, { n, span: 1, a: 0, b: 0 })).toThrow(LimitError);
     }
   });
 });
