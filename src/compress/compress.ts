@@ -95,6 +95,9 @@ export async function compress(gpu: Gpu, options: CompressOptions): Promise<Comp
   }
 
   const done = run.stages.length;
+  if (done > stages) {
+    throw new InputError(`${RECORD_FILE} in the run folder has ${done} stages, the recipe ${stages}: start afresh`);
+  }
   const lastState = done > 0 ? await storage.read(stateFile(done - 1)) : undefined;
   if (done > 0 && !lastState) throw new InputError(`The run folder lacks ${stateFile(done - 1)}: start afresh`);
   let state: CompressionState = lastState

@@ -132,7 +132,8 @@ function foldGrids(before: Graph, after: Graph, grids: Map<string, Grid>, store:
 /** fl32(scale·level) for every element: what a reader of the file computes. */
 function gridValues(shape: readonly number[], { codes, scale, axis }: Grid): Float32Array {
   const scaleOf = scaleIndexer(shape, axis >= 0 ? { axis } : {});
-  return Float32Array.from(codes, (code, i) => (code === 0 ? 0 : Math.fround(scale[scaleOf(i)] * code)));
+  // + 0: a scale of 0 would make -0 of negative levels, which a sparse file does not keep.
+  return Float32Array.from(codes, (code, i) => Math.fround(scale[scaleOf(i)] * code) + 0);
 }
 
 /** A scale as it can be stored: in float16 while that keeps its eleven bits. */

@@ -1,7 +1,9 @@
+import * as v from 'valibot';
+import { concatBytes } from '../format/bytes.ts';
 import { encodeModel } from '../format/encodeModel.ts';
 import { InputError } from '../graph/errors.ts';
 import type { Graph } from '../graph/types.ts';
-import type { Dataset } from '../train/data/dataset.ts';
+import { allocateSamples, type Dataset } from '../train/data/dataset.ts';
 import type { Preprocess } from '../train/data/preprocess.ts';
 import type { StepMetrics } from '../train/trainer.ts';
 import type { Recipe } from './recipe.ts';
@@ -29,25 +31,70 @@ export interface RunRecord {
   stages: StageResult[];
 }
 
+/** JSON has no NaN: the loss of a network that fell apart is written as null. */
+const measured = v.union([
+  v.number(),
+  v.pipe(
+    v.null(),
+    v.transform(() => Number.NaN),
+  ),
+]);
+const recordSchema = v.object({
+  fingerprint: v.string(),
+  original: v.object({ top1: v.number(), top5: v.number(), loss: measured }),
+  stages: v.array(
+    v.object({
+      name: v.string(),
+      kind: v.picklist(['prune', 'quantize', 'train']),
+      top1: v.number(),
+      top5: v.number(),
+      loss: measured,
+      sparsity: v.number(),
+      bits: v.number(),
+      bytes: v.number(),
+      seconds: v.number(),
+    }),
+  ),
+});
+
+/** @throws InputError where there is a record that cannot be read */
 export async function readRecord(storage: RunStorage): Promise<RunRecord | undefined> {
   const bytes = await storage.read(RECORD_FILE);
   if (!bytes) return undefined;
+  let json: unknown;
   try {
-    const record = JSON.parse(new TextDecoder().decode(bytes)) as RunRecord;
-    if (
-      typeof record.fingerprint !== 'string' ||
-      !Array.isArray(record.stages) ||
-      typeof record.original?.top1 !== 'number'
-    ) {
-      throw new Error('fingerprint, original or stages is missing');
-    }
-    return record;
-  } catch (error) {
-    throw new InputError(`${RECORD_FILE} in the run folder cannot be read: ${(error as Error).message}`);
+    json = JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    throw new InputError(`${RECORD_FILE} in the run folder is not JSON: start afresh`);
   }
+  const result = v.safeParse(recordSchema, json);
+  if (!result.success) {
+    const path = v.getDotPath(result.issues[0]);
+    throw new InputError(
+      `${RECORD_FILE} in the run folder cannot be read (${path ?? 'the whole'} is not as a run writes it): start afresh`,
+    );
+  }
+  return result.output;
 }
 
-/** SHA-256 over everything that the result depends on: two runs with one fingerprint end with the same bytes. */
+const FINGERPRINT_SAMPLES = 16;
+
+/** Some samples and their labels, from all over the set: enough to tell it from another. */
+async function describeData(dataset: Dataset): Promise<{ text: unknown; bytes: Uint8Array[] }> {
+  const { name, split, size, sampleShape, classes } = dataset;
+  const count = Math.min(FINGERPRINT_SAMPLES, size);
+  const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * size) / count));
+  const samples = allocateSamples(dataset, count);
+  const labels = new Uint32Array(count);
+  await dataset.read(indices, samples, labels);
+  const bytes = [samples, labels].map((data) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  return { text: { name, split, size, sampleShape, classes }, bytes };
+}
+
+/**
+ * SHA-256 over everything that the result depends on (of the data some samples): two runs with one fingerprint end with
+ * the same bytes.
+ */
 export async function fingerprintOf(parts: {
   graph: Graph;
   recipe: Recipe;
@@ -55,25 +102,19 @@ export async function fingerprintOf(parts: {
   preprocess: Preprocess;
   evaluation: Dataset;
 }): Promise<string> {
-  const describe = ({ name, split, size, sampleShape, classes }: Dataset) => ({
-    name,
-    split,
-    size,
-    sampleShape,
-    classes,
-  });
+  const described: Awaited<ReturnType<typeof describeData>>[] = [];
+  for (const dataset of [...parts.datasets, parts.evaluation]) described.push(await describeData(dataset));
   const text = JSON.stringify({
     recipe: parts.recipe,
-    datasets: parts.datasets.map(describe),
-    evaluation: describe(parts.evaluation),
+    data: described.map((one) => one.text),
     preprocess: parts.preprocess,
   });
-  const model = encodeModel(parts.graph, new Map());
-  const described = new TextEncoder().encode(text);
-  const bytes = new Uint8Array(model.length + described.length);
-  bytes.set(model);
-  bytes.set(described, model.length);
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
+  const bytes = concatBytes(
+    encodeModel(parts.graph, new Map()),
+    new TextEncoder().encode(text),
+    ...described.flatMap((one) => one.bytes),
+  );
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes as Uint8Array<ArrayBuffer>));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 

@@ -4,7 +4,7 @@ import type { ParameterStore } from '../engine/parameters.ts';
 export function packMasks(store: ParameterStore, masks: ReadonlyMap<string, Uint8Array>): Uint32Array<ArrayBuffer> {
   const bits = new Uint32Array(Math.max(store.elements('weights') / 32, 2)).fill(0xffffffff);
   for (const [name, mask] of masks) {
-    const parameter = store.find(name);
+    const parameter = store.trained.find((known) => known.name === name);
     if (!parameter) throw new Error(`There is no parameter ${name} to mask`);
     if (mask.length !== parameter.elements)
       throw new Error(`The mask of ${name} has ${mask.length} elements, not ${parameter.elements}`);
