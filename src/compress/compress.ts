@@ -170,10 +170,14 @@ export async function compress(gpu: Gpu, options: CompressOptions): Promise<Comp
     await storage.remove(CHECKPOINT_FILE);
   }
 
+  // A kill between the last two writes leaves it behind.
+  await storage.remove(CHECKPOINT_FILE);
   const last = stages - 1;
-  const file = await storage.read(stageFile(last, recipe.stages[last].name as string));
-  if (!file)
-    throw new InputError(`The run folder lacks ${stageFile(last, recipe.stages[last].name as string)}: start afresh`);
+  const fileName = stageFile(last, recipe.stages[last].name as string);
+  const file = await storage.read(fileName);
+  if (!file) throw new InputError(`The run folder lacks ${fileName}: start afresh`);
+  // An earlier process may have written it long ago.
+  decodeModel(file, { fileName });
   return {
     file,
     stages: run.stages,
@@ -207,8 +211,11 @@ async function readCheckpoint(
   const bytes = await storage.read(CHECKPOINT_FILE);
   if (!bytes) return undefined;
   const checkpoint = decodeCheckpoint(bytes, CHECKPOINT_FILE);
+  if (checkpoint.fingerprint !== fingerprint) {
+    throw new InputError(`${CHECKPOINT_FILE} belongs to a run with another model, recipe or data: start afresh`);
+  }
   // One of a finished stage is left over from a kill between two writes.
-  return checkpoint.fingerprint === fingerprint && checkpoint.stage === stage ? checkpoint : undefined;
+  return checkpoint.stage === stage ? checkpoint : undefined;
 }
 
 function stageResult(stage: Stage, measured: Evaluation, graph: Graph, file: Uint8Array, seconds: number): StageResult {

@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import { InputError } from '../../graph/errors.ts';
+import { stepsFor } from '../../train/feed.ts';
 import type { Trainer } from '../../train/trainer.ts';
 import { calibrate } from '../calibrate.ts';
 import { weightedLayers } from '../layers.ts';
@@ -88,6 +89,9 @@ function pruneGradually(
 ): Promise<CompressionState> {
   if (!stage.training)
     throw new InputError(`Stage ${stage.name}: the cubic schedule prunes while training: give it training`);
+  if (stepsFor(context.dataset, stage.training.batch, stage.training.epochs) < 2) {
+    throw new InputError(`Stage ${stage.name}: the cubic schedule needs two steps or more: give it more epochs`);
+  }
   const { importance, scope, sparsity } = stage;
   let pruner: MaskPruner | undefined;
   const result = trainStage(context, {
