@@ -25,13 +25,13 @@ export function parseRecipe(text: string, fileName: string): Recipe {
   try {
     json = JSON.parse(text);
   } catch (error) {
-    throw new InputError(`${fileName} is not JSON: ${(error as Error).message}`);
+    throw new InputError(`${fileName} is not JSON: ${oneLine((error as Error).message)}`);
   }
   const result = v.safeParse(recipe, json);
   if (!result.success) {
     const issue = result.issues[0];
     const path = v.getDotPath(issue);
-    throw new InputError(`${fileName}: ${path ? `${path}: ` : ''}${issue.message}`);
+    throw new InputError(oneLine(`${fileName}: ${path ? `${path}: ` : ''}${issue.message}`));
   }
   const names = new Set<string>();
   result.output.stages.forEach((stage, index) => {
@@ -41,4 +41,10 @@ export function parseRecipe(text: string, fileName: string): Recipe {
     names.add(stage.name);
   });
   return result.output;
+}
+
+/** Messages repeat what stands in the file, which may be long and run over lines. */
+function oneLine(text: string): string {
+  const line = text.replace(/[\s\p{Cc}]+/gu, ' ');
+  return line.length > 300 ? `${line.slice(0, 299)}…` : line;
 }

@@ -63,7 +63,7 @@ export const distill = v.strictObject({
 });
 
 export const training = v.strictObject({
-  epochs: positive,
+  epochs: v.pipe(positive, v.maxValue(1e6)),
   batch: v.optional(v.pipe(count, v.maxValue(65536)), 64),
   optimizer: v.optional(optimizer, { kind: 'sgd', learningRate: 0.01 }),
   schedule: v.optional(schedule, { kind: 'cosine' }),
@@ -74,7 +74,9 @@ export const training = v.strictObject({
   distill: v.optional(distill),
 });
 
-export const commonFields = { name: v.optional(v.pipe(v.string(), v.nonEmpty())), data: v.optional(data, {}) };
+/** Part of the names of a stage's files. */
+const stageName = v.pipe(v.string(), v.nonEmpty(), v.maxLength(100));
+export const commonFields = { name: v.optional(stageName), data: v.optional(data, {}) };
 export const layerPatterns = v.optional(v.array(v.pipe(v.string(), v.nonEmpty())), []);
 
 export type Training = v.InferOutput<typeof training>;
