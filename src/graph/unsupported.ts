@@ -1,6 +1,7 @@
 import { describe } from './attributes.ts';
 import { inferDTypes } from './dtypes.ts';
 import { InputError } from './errors.ts';
+import { refuseIndices } from './infer/pool.ts';
 import type { Graph } from './types.ts';
 
 /**
@@ -12,6 +13,8 @@ export function refuseUnsupported(graph: Graph, supported: ReadonlySet<string>):
     if (!supported.has(node.op)) {
       throw new InputError(`${describe(node)}: the operator ${node.op} is not supported`);
     }
+    // Before the look at types: that the indices are int64 is not what is wrong with them.
+    refuseIndices(node);
   }
   const dtypes = inferDTypes(graph);
   for (const node of graph.nodes) {

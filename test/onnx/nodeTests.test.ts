@@ -39,10 +39,10 @@ describe.skipIf(!existsSync(tarball))(`ONNX node tests (skipped without ${tarbal
     const skipped = ours.filter(({ status }) => status === 'skip');
     expect(results.filter(({ status }) => status === 'fail')).toEqual([]);
     expect(
-      skipped.map(({ name, reason }) => `${name}: ${reason}`).filter((text) => !/3-D data|in int64/.test(text)),
+      skipped.map(({ name, reason }) => `${name}: ${reason}`).filter((text) => !/the output Indices/.test(text)),
     ).toEqual([]);
-    expect(skipped).toHaveLength(9);
-    expect(ours.filter(({ status }) => status === 'pass').length).toBeGreaterThanOrEqual(120);
+    expect(skipped).toHaveLength(2);
+    expect(ours.filter(({ status }) => status === 'pass').length).toBeGreaterThanOrEqual(127);
     expect(formatResults(results)).toMatch(/\d+ passed, 0 failed, \d+ skipped$/);
   }, 60_000);
 });

@@ -1,11 +1,11 @@
 import { describe, intAttribute } from '../../graph/attributes.ts';
 import { InputError } from '../../graph/errors.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
-import { poolGeometry } from '../../graph/infer/pool.ts';
+import { poolGeometries, refuseIndices } from '../../graph/infer/pool.ts';
 import type { Node } from '../../graph/types.ts';
 import { averagePool, averagePoolBackward, maxPool, maxPoolBackward, type PoolWindows } from '../../kernels/pool.ts';
 import type { Operator } from '../operator.ts';
-import { elementsOf } from '../value.ts';
+import { elementsOf, type Value } from '../value.ts';
 
 const ATTRIBUTES = ['kernel_shape', 'strides', 'pads', 'auto_pad', 'dilations', 'ceil_mode'];
 
@@ -23,46 +23,57 @@ function checkMaxPool(node: Node): void {
   if (intAttribute(node, 'storage_order', 0) !== 0) {
     throw new InputError(`${describe(node)} has storage_order = 1 (column major), which is not supported`);
   }
-  if (node.outputs[1]) {
-    throw new InputError(`${describe(node)} puts out the indices of its maxima, which is not supported`);
-  }
+  refuseIndices(node);
 }
 
-type Windows = (node: Node, xShape: readonly number[]) => PoolWindows;
+interface Pooling {
+  op: string;
+  attributes: readonly string[];
+  /** The 2-D poolings that make it up; each reads the result of the one before. */
+  passesOf: (node: Node, xShape: readonly number[]) => readonly PoolWindows[];
+  forward: typeof maxPool;
+  backward: typeof maxPoolBackward;
+}
 
-const maximum = (op: string, attributes: readonly string[], windowsOf: Windows): Operator => ({
+const pooling = ({ op, attributes, passesOf, forward, backward }: Pooling): Operator => ({
   op,
   infer: inferers[op]!,
   attributes,
   check: checkMaxPool,
-  forward({ builder, node, input, output }) {
-    maxPool(builder, { x: input(0), y: output(), windows: windowsOf(node, input(0).shape) });
+  forward({ builder, node, saved, input, output }) {
+    let x = input(0);
+    const passes = passesOf(node, x.shape);
+    passes.forEach((windows, i) => {
+      const { n, c, oh, ow } = windows;
+      const y = i === passes.length - 1 ? output() : builder.tensor([n, c, oh, ow], 'f32', `pass ${i}`);
+      forward(builder, { x, y, windows });
+      saved.set(`result ${i}`, y);
+      x = y;
+    });
   },
-  backward({ builder, node, input, wants, outputGradient, inputGradient }) {
+  backward({ builder, node, saved, input, wants, outputGradient, inputGradient }) {
     if (!wants(0)) return;
-    const windows = windowsOf(node, input(0).shape);
-    maxPoolBackward(builder, { x: input(0), dy: outputGradient(), dx: inputGradient(0), windows });
+    const passes = passesOf(node, input(0).shape);
+    let dy = outputGradient();
+    for (const [i, windows] of [...passes.entries()].reverse()) {
+      const { n, c, ih, iw } = windows;
+      const x = i === 0 ? input(0) : (saved.get(`result ${i - 1}`) as Value<'f32'>);
+      const dx = i === 0 ? inputGradient(0) : builder.tensor([n, c, ih, iw], 'f32', `gradient of pass ${i}`);
+      backward(builder, { x, dy, dx, windows });
+      dy = dx;
+    }
   },
 });
 
-const average = (op: string, attributes: readonly string[], windowsOf: Windows): Operator => ({
-  op,
-  infer: inferers[op]!,
-  attributes,
-  forward({ builder, node, input, output }) {
-    averagePool(builder, { x: input(0), y: output(), windows: windowsOf(node, input(0).shape) });
-  },
-  backward({ builder, node, inputShape, wants, outputGradient, inputGradient }) {
-    if (!wants(0)) return;
-    const windows = windowsOf(node, inputShape(0));
-    averagePoolBackward(builder, { dy: outputGradient(), dx: inputGradient(0), windows });
-  },
-});
+const maximum = { forward: maxPool, backward: maxPoolBackward };
+const average = { forward: averagePool, backward: averagePoolBackward };
+const windowed = { passesOf: poolGeometries };
+const overPlanes = { attributes: [], passesOf: (_: Node, shape: readonly number[]) => [globalWindow(shape)] };
 
-/** Pooling over windows and over whole planes, by the ONNX definitions; 1-D is 2-D of height 1. */
+/** Pooling over windows and over whole planes, by the ONNX definitions; 1-D is 2-D of height 1, 3-D is two passes. */
 export const poolings: readonly Operator[] = [
-  maximum('MaxPool', [...ATTRIBUTES, 'storage_order'], poolGeometry),
-  average('AveragePool', [...ATTRIBUTES, 'count_include_pad'], poolGeometry),
-  maximum('GlobalMaxPool', [], (_, shape) => globalWindow(shape)),
-  average('GlobalAveragePool', [], (_, shape) => globalWindow(shape)),
+  pooling({ op: 'MaxPool', attributes: [...ATTRIBUTES, 'storage_order'], ...windowed, ...maximum }),
+  pooling({ op: 'AveragePool', attributes: [...ATTRIBUTES, 'count_include_pad'], ...windowed, ...average }),
+  pooling({ op: 'GlobalMaxPool', ...overPlanes, ...maximum }),
+  pooling({ op: 'GlobalAveragePool', ...overPlanes, ...average }),
 ];

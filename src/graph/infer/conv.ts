@@ -2,7 +2,7 @@ import { describe, intAttribute, intsAttribute } from '../attributes.ts';
 import { InputError } from '../errors.ts';
 import type { Node } from '../types.ts';
 import { type InferShape, requireShape } from './common.ts';
-import { resolveWindows } from './window.ts';
+import { resolveWindows, singleton, type Window } from './window.ts';
 
 /** Everything a convolution kernel needs: x [n, ic, ih, iw], w [oc, ic / groups, kh, kw], y [n, oc, oh, ow]. */
 export interface ConvGeometry {
@@ -41,7 +41,8 @@ export function convGeometry(node: Node, xShape: readonly number[], wShape: read
       `${describe(node)} declares kernel_shape [${declared.join(', ')}] but has weights [${wShape.join(', ')}]`,
     );
   }
-  const { height, width } = resolveWindows(node, xShape, kernel, false);
+  const windows = resolveWindows(node, xShape, kernel, { ceilMode: false, mostAxes: 2 });
+  const [height, width] = (windows.length === 1 ? [singleton, ...windows] : windows) as [Window, Window];
   const groups = intAttribute(node, 'group', 1);
   const [n, ic] = xShape as [number, number];
   const [oc, icPerGroup] = wShape as [number, number];

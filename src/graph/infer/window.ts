@@ -14,31 +14,32 @@ export interface Window {
 }
 
 /** The axis of length 1 that turns a 1-D convolution or pooling into a 2-D one. */
-const singleton: Window = { input: 1, kernel: 1, stride: 1, dilation: 1, padBegin: 0, padEnd: 0, output: 1 };
+export const singleton: Window = { input: 1, kernel: 1, stride: 1, dilation: 1, padBegin: 0, padEnd: 0, output: 1 };
 
 /**
- * Windows along height and width of an input [n, c, h, w], or [n, c, l] taken as h = 1. Output sizes and automatic
- * padding follow the ONNX specification of Conv and of the pooling operators.
+ * Windows along the spatial axes of an input [n, c, d1, …], of which there may be 1 to `mostAxes`. Output sizes and
+ * automatic padding follow the ONNX specification of Conv and of the pooling operators.
  */
 export function resolveWindows(
   node: Node,
   xShape: readonly number[],
   kernel: readonly number[],
-  ceilMode: boolean,
-): { height: Window; width: Window } {
+  { ceilMode, mostAxes }: { ceilMode: boolean; mostAxes: 2 | 3 },
+): Window[] {
   const rank = xShape.length - 2;
   if (rank < 1) {
     throw new InputError(`${describe(node)} reads [${xShape.join(', ')}] where [n, c, h, w] or [n, c, l] is needed`);
   }
-  if (rank > 2) {
-    throw new InputError(`${describe(node)} works on ${rank}-D data; 1-D and 2-D are supported`);
+  if (rank > mostAxes) {
+    const supported = mostAxes === 2 ? '1-D and 2-D' : '1-D, 2-D and 3-D';
+    throw new InputError(`${describe(node)} works on ${rank}-D data; ${supported} are supported`);
   }
   const strides = intsAttribute(node, 'strides', rank) ?? kernel.map(() => 1);
   const dilations = intsAttribute(node, 'dilations', rank) ?? kernel.map(() => 1);
   const autoPad = stringAttribute(node, 'auto_pad', 'NOTSET');
   // Pads beside auto_pad have no meaning in ONNX; exporters write zeros there.
   const pads = autoPad === 'NOTSET' ? intsAttribute(node, 'pads', 2 * rank) : undefined;
-  const windows = kernel.map((size, axis) =>
+  return kernel.map((size, axis) =>
     resolveWindow(node, autoPad, ceilMode, {
       input: xShape[2 + axis]!,
       kernel: size,
@@ -49,7 +50,6 @@ export function resolveWindows(
       output: 0,
     }),
   );
-  return rank === 1 ? { height: singleton, width: windows[0]! } : { height: windows[0]!, width: windows[1]! };
 }
 
 function resolveWindow(node: Node, autoPad: string, ceilMode: boolean, given: Window): Window {

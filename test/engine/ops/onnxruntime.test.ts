@@ -38,6 +38,24 @@ const cases: Case[] = [
   ['same, lower', 'AveragePool', { kernel_shape: [4, 3], strides: [3, 2], auto_pad: 'SAME_LOWER' }, [1, 2, 8, 9]],
   ['ceil', 'MaxPool', { kernel_shape: [3, 3], strides: [2, 2], pads: [1, 1, 1, 1], ceil_mode: 1 }, [2, 2, 8, 8]],
   ['dilated', 'MaxPool', { kernel_shape: [3, 2], dilations: [2, 3], pads: [2, 1, 1, 1] }, [1, 2, 9, 8]],
+  [
+    '3-D, ceil, dilated',
+    'MaxPool',
+    { kernel_shape: [3, 2, 2], strides: [2, 2, 3], dilations: [1, 3, 2], pads: [1, 1, 0, 2, 1, 1], ceil_mode: 1 },
+    [2, 2, 8, 9, 7],
+  ],
+  [
+    '3-D, ceil, include padding',
+    'AveragePool',
+    { kernel_shape: [3, 2, 3], strides: [2, 2, 2], pads: [1, 0, 1, 0, 1, 1], ceil_mode: 1, count_include_pad: 1 },
+    [1, 2, 6, 7, 8],
+  ],
+  [
+    '3-D, dilated',
+    'AveragePool',
+    { kernel_shape: [2, 3, 2], dilations: [3, 2, 1], pads: [1, 2, 1, 0, 1, 1] },
+    [1, 2, 7, 8, 5],
+  ],
   ['1-D', 'MaxPool', { kernel_shape: [4], strides: [3], pads: [1, 2] }, [2, 3, 17]],
 ];
 

@@ -6,7 +6,7 @@ import { random } from '../../support/numbers.ts';
 import { runGraph } from '../../support/runGraph.ts';
 
 /** Distinct numbers a hundredth apart or more, so that a step of central differences changes no maximum. */
-function distinct(elements: number): Float32Array {
+function distinct(elements: number): Float32Array<ArrayBuffer> {
   const next = random(elements);
   const values = Float32Array.from({ length: elements }, (_, i) => (i - elements / 2) / 50);
   for (let i = elements - 1; i > 0; i--) {
@@ -36,6 +36,23 @@ const windows: [string, number[], Node['attributes']][] = [
   ['same, lower', [1, 2, 5, 6], { kernel_shape: [2, 4], strides: [1, 3], auto_pad: 'SAME_LOWER' }],
   ['valid', [1, 2, 5, 6], { kernel_shape: [3, 3], strides: [2, 2], auto_pad: 'VALID' }],
   ['1-D', [2, 3, 11], { kernel_shape: [3], strides: [2], pads: [1, 1] }],
+  ['3-D blocks', [2, 2, 4, 4, 6], { kernel_shape: [2, 2, 2], strides: [2, 2, 2] }],
+  [
+    '3-D, overlapping, strided, uneven pads',
+    [2, 2, 5, 4, 6],
+    { kernel_shape: [3, 2, 3], strides: [2, 1, 2], pads: [2, 0, 1, 1, 1, 0] },
+  ],
+  [
+    '3-D, dilated, ceil mode',
+    [1, 2, 6, 5, 7],
+    { kernel_shape: [2, 3, 2], dilations: [3, 2, 2], strides: [2, 3, 2], pads: [1, 2, 0, 2, 1, 1], ceil_mode: 1 },
+  ],
+  ['3-D, same, upper', [1, 2, 3, 4, 5], { kernel_shape: [2, 3, 4], strides: [1, 2, 3], auto_pad: 'SAME_UPPER' }],
+  ['3-D, same, lower', [1, 2, 3, 4, 5], { kernel_shape: [4, 3, 2], strides: [2, 2, 1], auto_pad: 'SAME_LOWER' }],
+  ['3-D, valid', [1, 2, 3, 4, 5], { kernel_shape: [2, 3, 2], strides: [1, 2, 2], auto_pad: 'VALID' }],
+  ['3-D over the depth alone', [2, 2, 5, 2, 3], { kernel_shape: [3, 1, 1], pads: [1, 0, 0, 1, 0, 0] }],
+  ['3-D over the planes alone', [1, 2, 3, 4, 4], { kernel_shape: [1, 3, 2], strides: [1, 2, 1] }],
+  ['3-D, 1x1x1', [1, 2, 3, 2, 2], { kernel_shape: [1, 1, 1] }],
 ];
 
 describe.each(windows)('pooling, %s', (_, shape, attributes) => {
@@ -98,8 +115,9 @@ describe('MaxPool', () => {
   it.each([
     ['2x2 blocks', [2, 2], [2, 2], [1, 1, 2, 4], [3, 4], [3, 0, 0, 4, 0, 0, 0, 0]],
     ['overlapping windows', [1, 2], [1, 1], [1, 1, 1, 4], [1, 2, 4], [1, 2, 4, 0]],
+    ['3-D', [2, 2, 2], [2, 2, 2], [1, 1, 2, 2, 2], [3], [0, 0, 0, 3, 0, 0, 0, 0]],
   ])('gives the gradient of equal maxima to the first: %s', async (_, kernel, strides, shape, dy, dx) => {
-    const x = shape[2] === 2 ? Float32Array.of(1, 1, 0, 2, 1, 1, 1, 2) : Float32Array.of(1, 1, 1, 1);
+    const x = shape[3] === 4 && shape[2] === 1 ? Float32Array.of(1, 1, 1, 1) : Float32Array.of(1, 1, 0, 2, 1, 1, 1, 2);
     const { gradients } = await run('MaxPool', { kernel_shape: kernel, strides }, shape, x, dy);
     expect([...gradients.x!]).toEqual(dx);
   });
@@ -118,13 +136,28 @@ describe('MaxPool', () => {
     );
     await expect(
       run('MaxPool', { kernel_shape: [2, 2] }, [1, 1, 3, 3], x, undefined, ['y', 'indices']),
-    ).rejects.toThrow(/indices/);
+    ).rejects.toThrow(/output Indices \('indices'\), which is not supported/);
+  });
+});
+
+describe('3-D poolings', () => {
+  const passes = (shape: number[], attributes: Node['attributes']) =>
+    run('MaxPool', attributes, shape, distinct(shape.reduce((product, length) => product * length, 1))).then(
+      ({ dispatches }) => dispatches,
+    );
+
+  it('take one pass where the other would change nothing', async () => {
+    expect(await passes([1, 2, 4, 4, 4], { kernel_shape: [2, 2, 2] })).toBe(2);
+    expect(await passes([1, 2, 4, 4, 4], { kernel_shape: [2, 1, 1] })).toBe(1);
+    expect(await passes([1, 2, 4, 4, 4], { kernel_shape: [1, 2, 2] })).toBe(1);
+    expect(await passes([1, 2, 4, 4, 4], { kernel_shape: [1, 1, 1] })).toBe(1);
   });
 });
 
 describe.each(['MaxPool', 'AveragePool'])('%s', (op) => {
-  it('takes an empty batch', async () => {
-    const { outputs, gradients } = await run(op, { kernel_shape: [3, 3] }, [0, 2, 5, 5], new Float32Array(), []);
+  it.each([[[0, 2, 5, 5]], [[0, 2, 5, 5, 5]]])('takes an empty batch: %j', async (shape) => {
+    const kernel = shape.slice(2).map(() => 3);
+    const { outputs, gradients } = await run(op, { kernel_shape: kernel }, shape, new Float32Array(), []);
     expect(outputs.y).toHaveLength(0);
     expect(gradients.x).toHaveLength(0);
   });

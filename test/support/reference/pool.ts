@@ -1,4 +1,12 @@
-import { type Array64, array64, operand, type Reference, type ReferenceCall } from './reference.ts';
+import {
+  type Array64,
+  array64,
+  eachIndex,
+  operand,
+  type Reference,
+  type ReferenceCall,
+  stridesOf,
+} from './reference.ts';
 
 interface Axis {
   input: number;
@@ -36,29 +44,25 @@ function axes({ attributes }: ReferenceCall, spatial: readonly number[]): Axis[]
 
 /** Reduces every window's elements. `counted` is how many cells lie in the input or its padding. */
 function pool(x: Array64, windows: Axis[], reduce: (values: number[], counted: number) => number): Array64 {
-  const [n = 1, c = 1] = x.shape;
-  const [h, w] = (windows.length === 1 ? [undefined, windows[0]] : windows) as [Axis | undefined, Axis];
-  const rows = h ?? { input: 1, output: 1, kernel: 1, stride: 1, dilation: 1, begin: 0, end: 0 };
+  const [n = 1, c = 1, ...spatial] = x.shape;
+  const strides = stridesOf(spatial);
+  const plane = spatial.reduce((product, length) => product * length, 1);
   const y = array64([n, c, ...windows.map(({ output }) => output)]);
-  let at = 0;
-  for (let plane = 0; plane < n * c; plane++) {
-    for (let oy = 0; oy < rows.output; oy++) {
-      for (let ox = 0; ox < w.output; ox++) {
-        const values: number[] = [];
-        let counted = 0;
-        for (let ky = 0; ky < rows.kernel; ky++) {
-          for (let kx = 0; kx < w.kernel; kx++) {
-            const iy = oy * rows.stride - rows.begin + ky * rows.dilation;
-            const ix = ox * w.stride - w.begin + kx * w.dilation;
-            if (iy < rows.input + rows.end && ix < w.input + w.end) counted++;
-            if (iy < 0 || iy >= rows.input || ix < 0 || ix >= w.input) continue;
-            values.push(x.data[(plane * rows.input + iy) * w.input + ix]!);
-          }
-        }
-        y.data[at++] = reduce(values, counted);
-      }
-    }
-  }
+  eachIndex(y.shape, ([image = 0, channel = 0, ...out], at) => {
+    const values: number[] = [];
+    let counted = 0;
+    const start = (image * c + channel) * plane;
+    eachIndex(
+      windows.map(({ kernel }) => kernel),
+      (tap) => {
+        const position = windows.map(({ stride, dilation, begin }, i) => out[i]! * stride - begin + tap[i]! * dilation);
+        if (windows.every(({ input, end }, i) => position[i]! < input + end)) counted++;
+        if (windows.some(({ input }, i) => position[i]! < 0 || position[i]! >= input)) return;
+        values.push(x.data[position.reduce((sum, p, i) => sum + p * strides[i]!, start)]!);
+      },
+    );
+    y.data[at] = reduce(values, counted);
+  });
   return y;
 }
 
