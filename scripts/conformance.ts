@@ -2,12 +2,9 @@
  * npm run conformance -- FOLDER_OR_TARBALL [NAME …]: runs ONNX backend node tests on the GPU and prints passes,
  * failures and skips per operator. With names, only tests whose name contains one of them. Exit code 1 on a failure.
  */
-import { InferenceModel } from '../src/engine/inference.ts';
-import { inferOperator, supportedOperators } from '../src/engine/registry.ts';
 import { openGpu } from '../src/gpu/node.ts';
 import { InputError } from '../src/graph/errors.ts';
-import { toFloat32 } from '../src/graph/tensor.ts';
-import type { Graph, Tensor } from '../src/graph/types.ts';
+import { engineExecutor } from './conformance/engine.ts';
 import { readNodeTests } from './conformance/nodeTests.ts';
 import { type CaseResult, runNodeTest } from './conformance/runTests.ts';
 import { formatResults } from './conformance/table.ts';
@@ -18,23 +15,10 @@ async function main([path, ...names]: string[]): Promise<number> {
     ({ name }) => names.length === 0 || names.some((part) => name.includes(part)),
   );
   const { gpu } = await openGpu();
-  const runGraph = async (graph: Graph, inputs: Map<string, Tensor>): Promise<Map<string, Tensor>> => {
-    const inputShapes = Object.fromEntries(graph.inputs.map(({ name, shape }) => [name, shape as number[]]));
-    const model = await InferenceModel.compile(gpu, graph, { inputShapes });
-    try {
-      const feeds = [...inputs].map(([name, tensor]) => [name, Float32Array.from(toFloat32(tensor))] as const);
-      const outputs = await model.run(new Map(feeds));
-      return new Map(
-        model.outputs.map(({ name, shape }) => [name, { dtype: 'float32', shape, data: outputs.get(name)! }]),
-      );
-    } finally {
-      model.dispose();
-    }
-  };
   const results: CaseResult[] = [];
   try {
     for (const test of tests) {
-      results.push(await runNodeTest(test, { supported: supportedOperators, lookup: inferOperator, runGraph }));
+      results.push(await runNodeTest(test, engineExecutor(gpu)));
     }
   } finally {
     gpu.destroy();
