@@ -10,9 +10,7 @@ import { broadcastStrides, walk } from './walk.ts';
 type Arithmetic<T> = (a: T, b: T) => T;
 
 // Math.max and Math.min do not take bigints.
-// biome-ignore lint/complexity/useMathMinMax: the operands are bigints
 const larger: Arithmetic<bigint> = (a, b) => (a > b ? a : b);
-// biome-ignore lint/complexity/useMathMinMax: the operands are bigints
 const smaller: Arithmetic<bigint> = (a, b) => (a < b ? a : b);
 
 function sameType(node: Node, a: Tensor, b: Tensor): DType {
