@@ -6,25 +6,32 @@ import package::common::grid::linear_workgroup;
 import package::common::channel_element::channel_element;
 
 struct Args {
-  channels: u32, inner: u32,
+  channels: u32, inner: u32, // this and what follows in units of T
   length: u32, // elements of a channel
   splits: u32, chunk: u32, // elements of a split
   low: f32, high: f32,
 }
 
-const WG: u32 = 64u;
+override WG: u32 = 64;
+// f32, or vec4f where the runs of a channel are whole vectors; LANES is how many numbers that is.
+alias T = vec4f;
+const LANES: f32 = 4.0;
 const CONTIGUOUS: bool = true; // the elements of a channel follow each other
 const GRADIENT: bool = true; // dx is wanted
 const TINY: f32 = 1e-12;
 
 @group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<T>;
 @group(0) @binding(2) var<storage, read> scale: array<f32>;
-@group(0) @binding(3) var<storage, read> dy: array<f32>;
-@group(0) @binding(4) var<storage, read_write> dx: array<f32>;
+@group(0) @binding(3) var<storage, read> dy: array<T>;
+@group(0) @binding(4) var<storage, read_write> dx: array<T>;
 @group(0) @binding(5) var<storage, read_write> partials: array<f32>;
 
 var<workgroup> scratch: array<f32, WG>;
+
+fn total(v: T) -> f32 {
+  return dot(vec4f(v), vec4f(LANES / 4.0));
+}
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
@@ -34,19 +41,19 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
   let limit = min(begin + args.chunk, args.length);
   let end = select(0u, limit, channel < args.channels);
   let s = max(scale[min(channel, args.channels - 1u)], TINY);
-  var sum = 0.0;
+  let low = T(args.low);
+  let high = T(args.high);
+  var sum = T(0.0);
   for (var j = begin + lane; j < end; j += WG) {
     var i = channel * args.length + j;
     if (!CONTIGUOUS) { i = channel_element(j, channel, args.channels, args.inner); }
     let v = x[i] / s;
     let slope = dy[i];
-    let inside = v > args.low && v < args.high;
-    var step = clamp(v, args.low, args.high);
-    if (inside) { step = round(v) - v; }
-    sum += slope * step;
-    if (GRADIENT) { dx[i] = select(0.0, slope, inside); }
+    let inside = (v > low) & (v < high);
+    sum += slope * select(clamp(v, low, high), round(v) - v, inside);
+    if (GRADIENT) { dx[i] = select(T(0.0), slope, inside); }
   }
-  scratch[lane] = sum;
+  scratch[lane] = total(sum);
   workgroupBarrier();
   for (var stride = WG / 2u; stride > 0u; stride /= 2u) {
     if (lane < stride) { scratch[lane] += scratch[lane + stride]; }

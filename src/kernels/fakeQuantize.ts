@@ -1,11 +1,10 @@
+import type { Capabilities } from '../gpu/capabilities.ts';
 import { fakeQuantizeShader } from './generated/quantize/fakeQuantize.ts';
 import { fakeQuantizeBackwardShader } from './generated/quantize/fakeQuantizeBackward.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
+import { spreadElements } from './spread.ts';
 import { sumPartials } from './sumPartials.ts';
 
-const WG = 64;
-/** Elements per invocation of the forward pass; the grid and the shader have to agree on it. */
-const EACH = 16;
 /** Elements that one workgroup of a reduction takes. */
 const CHUNK = 4096;
 
@@ -58,13 +57,15 @@ interface QuantizerOperands extends QuantizerLevels {
 /** out = s·clamp(round(x/s), low, high), halves to even. */
 export function fakeQuantize(recorder: Recorder, options: QuantizerOperands & { out: Operand<'f32'> }): void {
   const { x, scale, out, low, high } = options;
-  const n = out.elements;
-  const { channels, inner } = options.channels ?? { channels: 1, inner: n };
+  const { channels, inner } = options.channels ?? { channels: 1, inner: out.elements };
+  const isOne = channels === 1;
+  const vectors = isOne || inner % 4 === 0;
+  const { args, tunables, workgroups, lanes } = spreadElements(recorder.capabilities, out.elements, vectors);
   recorder.dispatch(fakeQuantizeShader, {
     operands: { x, scale, out },
-    args: { n, channels, inner, low, high },
-    tunables: { WG, EACH, ONE: channels === 1 },
-    workgroups: grid(n, WG * EACH),
+    args: { ...args, channels, inner: isOne ? 1 : inner / lanes, low, high },
+    tunables: { ...tunables, ONE: isOne },
+    workgroups,
     label: 'fake quantize',
   });
 }
@@ -82,30 +83,51 @@ export interface FakeQuantizeBackwardOptions extends QuantizerOperands {
 /** The gradients of LSQ (Esser et al. 2020, equations 3 and 5). Sums have a fixed order. */
 export function fakeQuantizeBackward(recorder: Recorder, options: FakeQuantizeBackwardOptions): void {
   const { x, scale, dy, dx, dscale, low, high, gradientScale = 1 } = options;
-  const parts = channelSplits(options.channels ?? { outer: 1, channels: 1, inner: dy.elements });
-  const { splits, CONTIGUOUS, ...args } = parts;
-  const partials = recorder.temporary('f32', args.channels * splits, 'partial gradients of scales');
+  const { args, tunables } = channelSplits(
+    recorder.capabilities,
+    options.channels ?? { outer: 1, channels: 1, inner: dy.elements },
+  );
+  const { channels, splits } = args;
+  const partials = recorder.temporary('f32', channels * splits, 'partial gradients of scales');
   recorder.dispatch(fakeQuantizeBackwardShader, {
     operands: { x, scale, dy, dx: dx ?? recorder.temporary('f32', 4, 'no gradient'), partials },
-    args: { ...args, splits, low, high },
-    tunables: { WG, CONTIGUOUS, GRADIENT: dx !== undefined },
-    workgroups: grid(args.channels * splits, 1),
+    args: { ...args, low, high },
+    tunables: { ...tunables, GRADIENT: dx !== undefined },
+    workgroups: grid(channels * splits, 1),
     label: 'fake quantize: backward',
   });
   if (!dscale) return;
   sumPartials(recorder, {
     partials,
     out: dscale,
-    groups: args.channels,
+    groups: channels,
     splits,
     scale: gradientScale,
     label: 'fake quantize: gradient of scale',
   });
 }
 
-/** How a reduction over each channel is split over workgroups: a function of the shape alone, so results repeat. */
-export function channelSplits({ outer, channels, inner }: ScaledChannels) {
-  const length = outer * inner;
-  const splits = Math.max(1, Math.ceil(length / CHUNK));
-  return { channels, inner, length, splits, chunk: CHUNK, CONTIGUOUS: outer === 1 };
+/**
+ * How a reduction over each channel is split over workgroups: a function of the shape and the kind of adapter alone, so
+ * results repeat. `args` are in units of T; `elements` is how many each channel has.
+ */
+export function channelSplits({ kind }: Pick<Capabilities, 'kind'>, { outer, channels, inner }: ScaledChannels) {
+  const isContiguous = outer === 1 || channels === 1;
+  const elements = outer * inner;
+  // Contiguous channels need a whole number of vectors each, others a whole number in each run of `inner`.
+  const lanes = (isContiguous ? elements : inner) % 4 === 0 ? 4 : 1;
+  const length = elements / lanes;
+  const chunk = CHUNK / lanes;
+  const splits = Math.max(1, Math.ceil(length / chunk));
+  return {
+    elements,
+    args: { channels, inner: isContiguous ? length : inner / lanes, length, splits, chunk },
+    tunables: {
+      // Few invocations on a CPU adapter, where a barrier costs more than a few sums.
+      WG: kind === 'cpu' ? 16 : 64,
+      T: lanes === 4 ? 'vec4f' : 'f32',
+      LANES: lanes,
+      CONTIGUOUS: isContiguous,
+    },
+  };
 }

@@ -3,8 +3,6 @@ import { sumAbsoluteShader } from './generated/quantize/sumAbsolute.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { sumPartials } from './sumPartials.ts';
 
-const WG = 64;
-
 export interface LsqInitialScaleOptions {
   x: Operand<'f32'>;
   /** [channels] */
@@ -20,23 +18,25 @@ export interface LsqInitialScaleOptions {
 /** scale = 2·mean|x|/√Qp, where LSQ's steps start (Esser et al. 2020, section 2.1). */
 export function lsqInitialScale(recorder: Recorder, options: LsqInitialScaleOptions): void {
   const { x, scale, high, lowest = 1e-8 } = options;
-  const { splits, CONTIGUOUS, ...args } = channelSplits(
+  const { elements, args, tunables } = channelSplits(
+    recorder.capabilities,
     options.channels ?? { outer: 1, channels: 1, inner: x.elements },
   );
-  const partials = recorder.temporary('f32', args.channels * splits, 'sums of |x|');
+  const { channels, splits } = args;
+  const partials = recorder.temporary('f32', channels * splits, 'sums of |x|');
   recorder.dispatch(sumAbsoluteShader, {
     operands: { x, partials },
-    args: { ...args, splits },
-    tunables: { WG, CONTIGUOUS },
-    workgroups: grid(args.channels * splits, 1),
+    args,
+    tunables,
+    workgroups: grid(channels * splits, 1),
     label: 'initial scale',
   });
   sumPartials(recorder, {
     partials,
     out: scale,
-    groups: args.channels,
+    groups: channels,
     splits,
-    scale: 2 / Math.max(args.length, 1) / Math.sqrt(high),
+    scale: 2 / Math.max(elements, 1) / Math.sqrt(high),
     lowest,
     label: 'initial scale',
   });

@@ -21,5 +21,5 @@ export function spreadElements(capabilities: Pick<Capabilities, 'kind'>, element
   const lanes = vectors && elements % 4 === 0 ? 4 : 1;
   const n = elements / lanes;
   const { wg, span, workgroups } = spread(capabilities, n);
-  return { args: { n, span }, tunables: { WG: wg, T: lanes === 4 ? 'vec4f' : 'f32' }, workgroups };
+  return { lanes, args: { n, span }, tunables: { WG: wg, T: lanes === 4 ? 'vec4f' : 'f32' }, workgroups };
 }

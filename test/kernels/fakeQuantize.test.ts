@@ -56,6 +56,8 @@ const shapes: [number[], number][] = [
   [[10, 84], 0],
   [[84, 10], 1],
   [[5, 7, 11], 1],
+  [[5, 7, 12], 1],
+  [[9, 20], -1],
   [[2, 4097], 0],
 ];
 
@@ -67,10 +69,20 @@ it('has the levels of the paper', () => {
   expect(lsqGradientScale(100, 4)).toBe(0.05);
 });
 
-it('splits long channels', () => {
-  expect(channelSplits(scaledChannels([4, 100, 100], 0))).toMatchObject({ channels: 4, splits: 3, CONTIGUOUS: true });
-  expect(channelSplits(scaledChannels([4, 3, 2], 1))).toMatchObject({ channels: 3, length: 8, splits: 1, inner: 2 });
-  expect(channelSplits(scaledChannels([4, 3, 2], 1)).CONTIGUOUS).toBe(false);
+it('splits long channels, and takes vectors where they come out even', () => {
+  const cpu = { kind: 'cpu' } as const;
+  expect(channelSplits(cpu, scaledChannels([4, 100, 100], 0))).toEqual({
+    elements: 10000,
+    args: { channels: 4, inner: 2500, length: 2500, splits: 3, chunk: 1024 },
+    tunables: { WG: 16, T: 'vec4f', LANES: 4, CONTIGUOUS: true },
+  });
+  expect(channelSplits({ kind: 'gpu' }, scaledChannels([4, 3, 2], 1))).toEqual({
+    elements: 8,
+    args: { channels: 3, inner: 2, length: 8, splits: 1, chunk: 4096 },
+    tunables: { WG: 64, T: 'f32', LANES: 1, CONTIGUOUS: false },
+  });
+  expect(channelSplits(cpu, scaledChannels([4, 3, 8], 1)).args).toMatchObject({ inner: 2, length: 8 });
+  expect(channelSplits(cpu, scaledChannels([4, 9], 0)).tunables.T).toBe('f32');
 });
 
 describe.each(shapes)('shape %j, scale along axis %i', (shape, axis) => {
