@@ -33,6 +33,7 @@ export async function calibrateActivations(
     samples: number;
     seed: number;
     onProgress?(done: number, total: number): void;
+    signal?: AbortSignal | undefined;
   },
 ): Promise<Map<string, Tensor>> {
   const { dataset, activations } = options;
@@ -70,6 +71,7 @@ export async function calibrateActivations(
     const sums = new Float64Array(activations.length);
     const throttle = new Throttle(gpu);
     for (let step = 0; step < batches; step++) {
+      options.signal?.throwIfAborted();
       input.write(await feed.at(step));
       compiled.plan.replay();
       await throttle.pace();

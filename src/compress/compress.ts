@@ -127,6 +127,8 @@ export async function compress(gpu: Gpu, options: CompressOptions): Promise<Comp
       onCalibrate: (step, steps) => progress({ ...base, phase: 'calibrate', step, steps }),
       async onSteps(metrics, step, steps) {
         await log.add(index, name, metrics);
+        const diverged = metrics.find(({ loss }) => !Number.isFinite(loss));
+        if (diverged) throw divergence(name, `the loss is ${diverged.loss} at step ${diverged.step}`);
         const last = metrics.at(-1);
         progress({
           ...base,
@@ -150,6 +152,11 @@ export async function compress(gpu: Gpu, options: CompressOptions): Promise<Comp
     });
     checkpoint = undefined;
     await log.flush();
+    for (const [tensor, { dtype, data }] of state.graph.initializers) {
+      if (dtype === 'float32' && !(data as Float32Array).every(Number.isFinite)) {
+        throw divergence(name, `${tensor} has numbers that are not finite`);
+      }
+    }
     const file = deployToBytes(state.graph, recipe.store, {
       preprocess: preprocessToJson(preprocess),
       originalBytes,
@@ -187,6 +194,10 @@ export async function compress(gpu: Gpu, options: CompressOptions): Promise<Comp
     top1: run.stages[last].top1,
     originalTop1: run.original.top1,
   };
+}
+
+function divergence(stage: string, what: string): InputError {
+  return new InputError(`Stage ${stage} diverged (${what}): lower its learning rate`);
 }
 
 async function startRecord(storage: RunStorage, fingerprint: string, resume: boolean): Promise<RunRecord | undefined> {

@@ -440,6 +440,23 @@ describe('short recipes', () => {
     expect(error?.message).toMatch(message);
   });
 
+  it.each([
+    [
+      'in the middle',
+      { epochs: 2, batch: 20 },
+      /^Stage 1-train diverged \(the loss is NaN at step \d+\).*learning rate/,
+    ],
+    ['in its last step', { epochs: 0.1, batch: 20 }, /^Stage 1-train diverged \(.* not finite\).*learning rate/],
+  ])('a training that diverges %s is refused', async (_, training, message) => {
+    const optimizer = { kind: 'sgd', learningRate: 1e38, weightDecay: 1e10 };
+    const error = await run([{ kind: 'train', training: { ...training, optimizer } }]).then(
+      () => undefined,
+      (caught: unknown) => caught as Error,
+    );
+    expect(error).toBeInstanceOf(InputError);
+    expect(error?.message).toMatch(message);
+  });
+
   it('an empty data set is refused', async () => {
     const failed = run([{ kind: 'train', training: { epochs: 1 } }], {
       openData: async () => ({ ...training, size: 0 }),

@@ -8,7 +8,7 @@ import { writeFileAtomic } from '../../format/node.ts';
 import { InputError } from '../../graph/errors.ts';
 import { readInput } from '../../train/data/node/files.ts';
 import { addPreprocessOptions, type PreprocessFlags, readDataFlags } from '../dataFlags.ts';
-import { addGpuOptions, type GpuFlags, wholeNumber } from '../flags.ts';
+import { addGpuOptions, type GpuFlags, numberBetween, wholeNumber } from '../flags.ts';
 import { adapterName, withGpu } from '../gpu.ts';
 import { untilInterrupted } from '../interrupt.ts';
 import { addModelOptions, checkClassifier, type ModelFlags, openModel } from '../model.ts';
@@ -26,6 +26,7 @@ interface CompressFlags extends PreprocessFlags, GpuFlags, ModelFlags {
   resume?: boolean;
   fresh?: boolean;
   evalLimit?: number;
+  checkpointEvery?: number;
 }
 
 export function addCompressCommand(program: Command): void {
@@ -38,7 +39,8 @@ export function addCompressCommand(program: Command): void {
     .option('--run <folder>', 'where the log, checkpoints and the file of every stage go (default: OUTPUT.run)')
     .option('--resume', 'go on where an earlier run in that folder stopped')
     .option('--fresh', 'remove the files of an earlier run in that folder and begin anew')
-    .option('--eval-limit <n>', 'measure accuracy on the first so many test images only', wholeNumber());
+    .option('--eval-limit <n>', 'measure accuracy on the first so many test images only', wholeNumber())
+    .option('--checkpoint-every <seconds>', 'how much work a kill may cost (default: 20)', numberBetween(0, 86400));
   addGpuOptions(addModelOptions(addPreprocessOptions(command)))
     .summary('prune, fine-tune, quantize and distil by a recipe')
     .description(
@@ -87,6 +89,7 @@ async function compressModel(path: string, flags: CompressFlags): Promise<void> 
           preprocess: data.preprocess,
           storage,
           resume: flags.resume ?? false,
+          ...(flags.checkpointEvery && { checkpointSeconds: flags.checkpointEvery }),
           originalBytes: model.compressed?.meta.originalBytes ?? 4 * parameters,
           onProgress: (event) => showEvent(progress, event),
           signal,

@@ -47,6 +47,7 @@ export async function runQuantize(stage: QuantizeStage, context: StageContext): 
       samples: stage.activations.samples,
       seed: context.seed,
       onProgress: context.onCalibrate,
+      signal: context.signal,
     });
     quantized = { graph: withInitializers(graph, scales), masks: state.masks };
   }
