@@ -40,9 +40,9 @@ export function walkChannels(
   const units = plane / lanes;
   const count = n * units;
   const cpu = capabilities.kind === 'cpu';
-  const wg = cpu ? 16 : count >= 256 && capabilities.maxInvocations >= 256 ? 256 : 64;
+  const wg = cpu ? 8 : count >= 256 && capabilities.maxInvocations >= 256 ? 256 : 64;
   const targetWorkgroups = cpu ? 32 : 2048;
-  const minPerLane = cpu ? 8 : reduction ? 8 : 2;
+  const minPerLane = cpu ? 16 : reduction ? 8 : 2;
   const maxPerLane = 512;
   const wanted = Math.ceil(targetWorkgroups / Math.max(c, 1));
   const most = Math.max(1, Math.floor(count / (wg * minPerLane)));

@@ -124,7 +124,7 @@ export function channelSplits({ kind }: Pick<Capabilities, 'kind'>, { outer, cha
     args: { channels, inner: isContiguous ? length : inner / lanes, length, splits, chunk },
     tunables: {
       // Few invocations on a CPU adapter, where a barrier costs more than a few sums.
-      WG: kind === 'cpu' ? 16 : 64,
+      WG: kind === 'cpu' ? 8 : 64,
       T: lanes === 4 ? 'vec4f' : 'f32',
       LANES: lanes,
       CONTIGUOUS: isContiguous,

@@ -74,7 +74,7 @@ it('splits long channels, and takes vectors where they come out even', () => {
   expect(channelSplits(cpu, scaledChannels([4, 100, 100], 0))).toEqual({
     elements: 10000,
     args: { channels: 4, inner: 2500, length: 2500, splits: 3, chunk: 1024 },
-    tunables: { WG: 16, T: 'vec4f', LANES: 4, CONTIGUOUS: true },
+    tunables: { WG: 8, T: 'vec4f', LANES: 4, CONTIGUOUS: true },
   });
   expect(channelSplits({ kind: 'gpu' }, scaledChannels([4, 3, 2], 1))).toEqual({
     elements: 8,
