@@ -1,10 +1,8 @@
 // Copies planes into larger zeroed ones: the padding of a convolution's input. Negative padding crops.
-// out = [planes][out_h][out_w] as vectors of four elements, of which each invocation writes QUADS neighbours: starting a
-// subgroup costs a CPU adapter as much as some dozen elements.
+// out = [planes][out_h][out_w] as vectors of four elements, one per invocation; conv_pad_rows is for CPU adapters.
 import package::common::grid::linear_workgroup;
 
 override WG: u32 = 64;
-const QUADS: u32 = 1;
 
 struct Args {
   h: u32, w: u32, out_h: u32, out_w: u32, quads: u32, // quads: vectors in out
@@ -34,15 +32,13 @@ fn value(at: vec3u) -> f32 {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = QUADS * (linear_workgroup(group, count) * WG + lane);
-  let row = 4 * first / args.out_w;
+  let quad = linear_workgroup(group, count) * WG + lane;
+  if (quad >= args.quads) { return; }
+  let row = 4 * quad / args.out_w;
   let plane = row / args.out_h;
-  var at = vec3u(plane, row - plane * args.out_h, 4 * first - row * args.out_w);
-  for (var quad = first; quad < min(first + QUADS, args.quads); quad++) {
-    let at1 = after(at);
-    let at2 = after(at1);
-    let at3 = after(at2);
-    out[quad] = vec4f(value(at), value(at1), value(at2), value(at3));
-    at = after(at3);
-  }
+  let at = vec3u(plane, row - plane * args.out_h, 4 * quad - row * args.out_w);
+  let at1 = after(at);
+  let at2 = after(at1);
+  let at3 = after(at2);
+  out[quad] = vec4f(value(at), value(at1), value(at2), value(at3));
 }

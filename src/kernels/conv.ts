@@ -1,10 +1,10 @@
 import type { ConvShape } from './convShape.ts';
 import type { Operand, Recorder } from './kernel.ts';
-import { padPlanes } from './padPlanes.ts';
+import { type PaddedPlanes, padPlanes } from './padPlanes.ts';
 import { validConv } from './validConv.ts';
 
 /** x with the convolution's padding around every plane. */
-export function padInput(recorder: Recorder, x: Operand<'f32'>, shape: ConvShape) {
+export function padInput(recorder: Recorder, x: Operand<'f32'>, shape: ConvShape): PaddedPlanes {
   return padPlanes(recorder, {
     x,
     planes: shape.n * shape.ic,
@@ -24,11 +24,14 @@ export function conv(
     bias,
     out,
     shape,
+    padded,
     lo,
     hi,
     label = 'convolution',
   }: {
     x: Operand<'f32'>;
+    /** x after `padInput`, where that was done before. */
+    padded?: PaddedPlanes | undefined;
     /** [oc, ic / groups, kh, kw] */
     weights: Operand<'f32'>;
     bias?: Operand<'f32'>;
@@ -41,10 +44,10 @@ export function conv(
 ): void {
   const { n, ic, oc, oh, ow, kh, kw, strideH, strideW, dilH, dilW, groups } = shape;
   if (out.elements === 0) return;
-  const padded = padInput(recorder, x, shape);
-  const plane = padded.h * padded.w;
+  const source = padded ?? padInput(recorder, x, shape);
+  const plane = source.h * source.w;
   validConv(recorder, {
-    x: padded.operand,
+    x: source.operand,
     weights,
     bias,
     out,
@@ -60,9 +63,9 @@ export function conv(
       offset: 0,
       image: ic * plane,
       channel: plane,
-      ky: dilH * padded.w,
+      ky: dilH * source.w,
       kx: dilW,
-      oy: strideH * padded.w,
+      oy: strideH * source.w,
       ox: strideW,
     },
     outAt: { offset: 0, image: oc * oh * ow, channel: oh * ow, oy: ow, ox: 1 },

@@ -5,6 +5,7 @@ import { convGradWeightSubgroupShader } from './generated/conv/convGradWeightSub
 import { convGradWeightTiledShader } from './generated/conv/convGradWeightTiled.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
+import type { PaddedPlanes } from './padPlanes.ts';
 import { type Adapter, busyWorkgroups, cutProduct, splitSum, type TileCount } from './productVariant.ts';
 import { reduceSplits } from './reduceSplits.ts';
 
@@ -50,12 +51,20 @@ function splitPixels(pixels: number, wanted: number): { splits: number; share: n
 /** dw = the gradient of ONNX Conv by its weights [oc, ic / groups, kh, kw]. Sums in a fixed order. */
 export function convGradWeight(
   recorder: Recorder,
-  { x, dy, dw, shape }: { x: Operand<'f32'>; dy: Operand<'f32'>; dw: Operand<'f32'>; shape: ConvShape },
+  call: {
+    x: Operand<'f32'>;
+    /** x after `padInput`, where the forward pass has kept it. */
+    padded?: PaddedPlanes | undefined;
+    dy: Operand<'f32'>;
+    dw: Operand<'f32'>;
+    shape: ConvShape;
+  },
 ): void {
+  const { x, dy, dw, shape } = call;
   const { n, ic, oc, oh, ow, kw, kh, groups } = shape;
   if (dw.elements === 0) return;
   const plan = planGradWeight(recorder.capabilities, shape);
-  const padded = padInput(recorder, x, shape);
+  const padded = call.padded ?? padInput(recorder, x, shape);
   const plane = padded.h * padded.w;
   const { splits } = plan;
   const out = splits === 1 ? dw : recorder.temporary('f32', splits * dw.elements, 'weight gradient, parts');

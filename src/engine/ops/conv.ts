@@ -1,10 +1,13 @@
 import { type ConvGeometry, convGeometry } from '../../graph/infer/conv.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
-import { conv } from '../../kernels/conv.ts';
+import { conv, padInput } from '../../kernels/conv.ts';
 import { convGradInput } from '../../kernels/convGradInput.ts';
 import { convGradWeight } from '../../kernels/convGradWeight.ts';
+import type { ConvShape } from '../../kernels/convShape.ts';
+import type { PaddedPlanes } from '../../kernels/padPlanes.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
+import type { Value } from '../value.ts';
 
 const [X, WEIGHTS, BIAS] = [0, 1, 2] as const;
 
@@ -12,13 +15,30 @@ const geometry = (context: ForwardContext | BackwardContext): ConvGeometry =>
   convGeometry(context.node, context.inputShape(X), context.inputShape(WEIGHTS));
 
 function forward(context: ForwardContext): void {
-  conv(context.builder, {
-    x: context.input(X),
+  const { builder, saved } = context;
+  const x = context.input(X);
+  const out = context.output();
+  const shape = geometry(context);
+  const padded = out.elements > 0 ? padInput(builder, x, shape) : undefined;
+  if (padded) saved.set('padded', padded.operand as Value<'f32'>);
+  conv(builder, {
+    x,
+    padded,
     weights: context.input(WEIGHTS),
     bias: context.hasInput(BIAS) ? context.input(BIAS) : undefined,
-    out: context.output(),
-    shape: geometry(context),
+    out,
+    shape,
   });
+}
+
+/**
+ * The padded input of the forward pass, for the weights' gradient. A CPU adapter would take longer to pad it again than
+ * its memory is worth; a GPU has less memory, and pads in no time.
+ */
+function keptPadding({ builder, saved }: BackwardContext, shape: ConvShape): PaddedPlanes | undefined {
+  const operand = saved.get('padded') as Value<'f32'> | undefined;
+  if (!operand || builder.capabilities.kind !== 'cpu') return undefined;
+  return { operand, h: shape.ih + shape.padTop + shape.padBottom, w: shape.iw + shape.padLeft + shape.padRight };
 }
 
 function backward(context: BackwardContext): void {
@@ -29,7 +49,13 @@ function backward(context: BackwardContext): void {
     convGradInput(builder, { dy, weights: context.input(WEIGHTS), dx: context.inputGradient(X), shape });
   }
   if (context.wants(WEIGHTS)) {
-    convGradWeight(builder, { x: context.input(X), dy, dw: context.inputGradient(WEIGHTS), shape });
+    convGradWeight(builder, {
+      x: context.input(X),
+      padded: keptPadding(context, shape),
+      dy,
+      dw: context.inputGradient(WEIGHTS),
+      shape,
+    });
   }
   if (context.wants(BIAS)) {
     reduceSum(builder, {
