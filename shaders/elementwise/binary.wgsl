@@ -1,4 +1,5 @@
-// out[i] = scale * (a[i'] op b[i'']), with NumPy's broadcasting; OP and the maps are named in src/kernels/binary.ts.
+// out[i] = scale * (a[i'] op b[i'']), clamped where BOUNDED, with NumPy's broadcasting; OP and the maps are named in
+// src/kernels/binary.ts.
 //
 // A_MAP, B_MAP: 0 reads element i (equal shapes); 1 reads (i / div) % mod, which is every operand whose own axes lie
 // together (a scalar, [C], [C,1,1], [N,1], …); 2 walks up to RANK axes with a stride each, 0 where it is broadcast.
@@ -7,7 +8,7 @@ import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements in units of T, and those of a workgroup
-  scale: f32,
+  scale: f32, lo: f32, hi: f32,
   a_div: u32, a_mod: u32, b_div: u32, b_mod: u32,
   // Lengths of the axes, innermost first (the outermost needs none), and the operands' strides.
   d0: u32, d1: u32, d2: u32, d3: u32, d4: u32, d5: u32, d6: u32,
@@ -20,6 +21,7 @@ const OP: u32 = 0u;
 const A_MAP: u32 = 0u;
 const B_MAP: u32 = 0u;
 const RANK: u32 = 8u;
+const BOUNDED: bool = false;
 // vec4f where both operands are read element by element and these are whole vectors.
 alias T = f32;
 
@@ -87,6 +89,12 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
   let end = min(begin + args.span, args.n);
   for (var i = begin + lane; i < end; i += WG) {
     let at = places(i);
-    out[i] = args.scale * apply(a[at.x], b[at.y]);
+    var v = args.scale * apply(a[at.x], b[at.y]);
+    if (BOUNDED) {
+      // Comparisons, so that a NaN stays visible.
+      v = select(v, T(args.lo), v < T(args.lo));
+      v = select(v, T(args.hi), v > T(args.hi));
+    }
+    out[i] = v;
   }
 }

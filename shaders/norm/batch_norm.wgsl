@@ -1,5 +1,6 @@
-// y = (x - mean) / sqrt(variance + epsilon) * scale + shift, per channel of x [n, c, plane]. A workgroup walks a range
-// of one channel (see channel_moments), so that a lane loads the channel's four numbers once.
+// y = (x - mean) / sqrt(variance + epsilon) * scale + shift, per channel of x [n, c, plane], clamped where
+// BOUNDED. A workgroup walks a range of one channel (see channel_moments), so that a lane loads the channel's four
+// numbers once.
 import package::common::grid::linear_workgroup;
 
 struct Args {
@@ -7,11 +8,12 @@ struct Args {
   count: u32, plane: u32, // elements of a channel, and of one image's plane of it, in units of T
   span: u32, // units per split
   step_rest: u32, step_at: u32, wrap: u32, // WG % plane; distance of WG units where no plane ends, and what an end adds
-  epsilon: f32,
+  epsilon: f32, lo: f32, hi: f32,
 }
 
 override WG: u32 = 64;
 alias T = vec4f;
+const BOUNDED: bool = false;
 
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> x: array<T>;
@@ -37,7 +39,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   var at = (i / args.plane * args.channels + channel) * args.plane + p;
   for (; i < end; i += WG) {
     // Not x * factor + (b - m * factor): that cancels where the mean is large.
-    y[at] = (x[at] - m) * factor + b;
+    var v = (x[at] - m) * factor + b;
+    if (BOUNDED) {
+      // Comparisons, so that a NaN stays visible.
+      v = select(v, T(args.lo), v < T(args.lo));
+      v = select(v, T(args.hi), v > T(args.hi));
+    }
+    y[at] = v;
     p += args.step_rest;
     let ends = p >= args.plane;
     p -= select(0u, args.plane, ends);

@@ -1,5 +1,6 @@
 import { InputError } from '../graph/errors.ts';
 import type { Graph, Node } from '../graph/types.ts';
+import { absorbClamps } from './absorb.ts';
 import type { Builder } from './builder.ts';
 import type { ForwardContext } from './operator.ts';
 import type { ParameterStore } from './parameters.ts';
@@ -34,21 +35,28 @@ export function recordForward(request: ForwardRequest): Tape {
     if (parameter) values.set(name, builder.persistent(store.slice(name), parameter.shape, 'f32', name));
   }
   const saved = new Map<Node, Map<string, Value>>();
+  const absorbed = absorbClamps(graph);
+  const done = new Set([...absorbed.values()].map(({ clamp }) => clamp));
   for (const node of graph.nodes) {
+    if (done.has(node)) continue;
     const operator = findOperator(node.op);
     if (!operator) throw new InputError(`Node ${node.name}: operator ${node.op} is not supported`);
     const memory = new Map<string, Value>();
     saved.set(node, memory);
     builder.context = `${request.prefix ?? ''}${node.name}`;
+    const after = absorbed.get(node);
     const nodeAccess = accessNode({ node, graph, shapes, values, builder, training, saved: memory });
     const context: ForwardContext = {
       ...nodeAccess,
+      bounds: after?.bounds,
       output(index = 0) {
         const name = node.outputs[index];
         let value = values.get(name);
         if (!value) {
           value = builder.tensor(nodeAccess.outputShape(index), 'f32', name);
           values.set(name, value);
+          // The backward pass finds it under both names.
+          if (after && index === 0) values.set(after.clamp.outputs[0], value);
         }
         return value;
       },

@@ -10,6 +10,12 @@ import type { Value } from './value.ts';
  */
 export type Role = 'weight' | 'bias' | 'norm' | 'scale' | 'state' | 'constant';
 
+/** Both ends of a range. */
+export interface Bounds {
+  lo: number;
+  hi: number;
+}
+
 interface NodeContext {
   readonly node: Node;
   readonly builder: Builder;
@@ -27,6 +33,8 @@ interface NodeContext {
 }
 
 export interface ForwardContext extends NodeContext {
+  /** Where the operator `canBound`: what output 0 has to be clamped to, if anything. */
+  readonly bounds: Bounds | undefined;
   /** The output's tensor, made at the first call. The operator must write all of it. */
   output(index?: number): Value<'f32'>;
   /** Declares an output to be the same elements as another value (Reshape and its like): costs nothing. */
@@ -56,6 +64,13 @@ export interface Operator {
   check?(node: Node, shapes: (readonly number[] | undefined)[]): void;
   /** Roles of the inputs that may be initializers; `constant` for those not named. */
   roles?(node: Node, graph: Graph): Readonly<Record<number, Role>>;
+  /** The bounds, for an operator that clamps its input 0 and does nothing else. */
+  clamps?(node: Node, constant: (index: number) => Tensor | undefined): Bounds;
+  /**
+   * Its forward pass heeds `context.bounds`, so that a clamp after it costs no pass of its own. Its backward pass must
+   * not read output 0, which holds the clamp's result then.
+   */
+  readonly canBound?: boolean;
   forward(context: ForwardContext): void;
   /** Absent where the operator passes no gradient on. */
   backward?(context: BackwardContext): void;

@@ -61,7 +61,7 @@ export function channelStatistics(
   });
 }
 
-/** y = (x − mean) / √(variance + epsilon) · scale + shift, per channel of x [n, c, plane]. */
+/** y = (x − mean) / √(variance + epsilon) · scale + shift, per channel of x [n, c, plane], clamped to the bounds. */
 export function batchNorm(
   recorder: Recorder,
   operands: {
@@ -73,15 +73,16 @@ export function batchNorm(
     variance: Floats;
     y: Floats;
     epsilon: number;
+    bounds?: { lo: number; hi: number } | undefined;
   },
 ): void {
-  const { x, shape, scale, shift, mean, variance, y, epsilon } = operands;
+  const { x, shape, scale, shift, mean, variance, y, epsilon, bounds } = operands;
   if (y.elements === 0) return;
   const walk = walkChannels(recorder.capabilities, shape, { reduction: false });
   recorder.dispatch(batchNormShader, {
     operands: { x, scale, shift, mean, variance, y },
-    args: { ...walk.args, epsilon },
-    tunables: tunables(walk),
+    args: { ...walk.args, epsilon, lo: bounds?.lo ?? 0, hi: bounds?.hi ?? 0 },
+    tunables: { ...tunables(walk), BOUNDED: bounds !== undefined },
     workgroups: workgroups(walk),
     label: 'normalise',
   });

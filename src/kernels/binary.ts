@@ -33,13 +33,15 @@ interface Broadcast {
   /** What a and b broadcast to. */
   shape: readonly number[];
   scale?: number;
+  /** The result is clamped to them. */
+  bounds?: { lo: number; hi: number } | undefined;
   label?: string;
 }
 
 /** out = scale·(a f b) with NumPy's multidirectional broadcasting. */
 export function binary(
   recorder: Recorder,
-  { f, a, b, out, aShape, bShape, shape, scale = 1, label = f }: Broadcast,
+  { f, a, b, out, aShape, bShape, shape, scale = 1, bounds, label = f }: Broadcast,
 ): void {
   if (out.elements === 0) return;
   const axes = mergeBroadcast(aShape, bShape, shape);
@@ -61,7 +63,7 @@ export function binary(
     operands: { a, b, out },
     args: {
       ...args,
-      ...{ scale, a_div, a_mod, b_div, b_mod },
+      ...{ scale, lo: bounds?.lo ?? 0, hi: bounds?.hi ?? 0, a_div, a_mod, b_div, b_mod },
       ...{ d0: size(0), d1: size(1), d2: size(2), d3: size(3), d4: size(4), d5: size(5), d6: size(6) },
       ...{ a0: aStride(0), a1: aStride(1), a2: aStride(2), a3: aStride(3) },
       ...{ a4: aStride(4), a5: aStride(5), a6: aStride(6), a7: aStride(7) },
@@ -74,6 +76,7 @@ export function binary(
       A_MAP: strided ? 2 : aMap.map,
       B_MAP: strided ? 2 : bMap.map,
       RANK: axes.length <= 4 ? 4 : 8,
+      BOUNDED: bounds !== undefined,
     },
     workgroups,
     label,

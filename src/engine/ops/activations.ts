@@ -1,7 +1,8 @@
 import { inferers } from '../../graph/infer/inferers.ts';
 import type { Node, Tensor } from '../../graph/types.ts';
+import { HIGHEST, LOWEST } from '../../kernels/reduceSplits.ts';
 import { type Unary, unary, unaryBackward } from '../../kernels/unary.ts';
-import type { Operator } from '../operator.ts';
+import type { Bounds, Operator } from '../operator.ts';
 
 interface Activation {
   op: string;
@@ -10,10 +11,16 @@ interface Activation {
   /** The backward pass reads the result rather than the argument, so that the argument's memory is free earlier. */
   fromResult: boolean;
   parameters?(node: Node, constant: (index: number) => Tensor | undefined): { a: number; b: number };
+  clamps?: Operator['clamps'];
 }
 
+const clipBounds = (_: Node, constant: (index: number) => Tensor | undefined): Bounds => ({
+  lo: Number(constant(1)?.data[0] ?? LOWEST),
+  hi: Number(constant(2)?.data[0] ?? HIGHEST),
+});
+
 const list: readonly Activation[] = [
-  { op: 'Relu', f: 'relu', fromResult: true },
+  { op: 'Relu', f: 'relu', fromResult: true, clamps: () => ({ lo: 0, hi: HIGHEST }) },
   {
     op: 'LeakyRelu',
     f: 'leakyRelu',
@@ -24,11 +31,12 @@ const list: readonly Activation[] = [
   {
     op: 'Clip',
     f: 'clip',
-    fromResult: false,
-    parameters: (_, constant) => ({
-      a: Number(constant(1)?.data[0] ?? -3.4028234663852886e38),
-      b: Number(constant(2)?.data[0] ?? 3.4028234663852886e38),
-    }),
+    fromResult: true,
+    clamps: clipBounds,
+    parameters(node, constant) {
+      const { lo, hi } = clipBounds(node, constant);
+      return { a: lo, b: hi };
+    },
   },
   { op: 'Sigmoid', f: 'sigmoid', fromResult: true },
   { op: 'Tanh', f: 'tanh', fromResult: true },
@@ -36,26 +44,29 @@ const list: readonly Activation[] = [
 ];
 
 /** Elementwise activations, by their ONNX definitions. */
-export const activations: readonly Operator[] = list.map(({ op, f, attributes = [], fromResult, parameters }) => ({
-  op,
-  infer: inferers[op],
-  attributes,
-  forward(context) {
-    unary(context.builder, {
-      f,
-      x: context.input(0),
-      out: context.output(),
-      ...parameters?.(context.node, context.constant),
-    });
-  },
-  backward(context) {
-    if (!context.wants(0)) return;
-    unaryBackward(context.builder, {
-      f,
-      v: fromResult ? context.output() : context.input(0),
-      dy: context.outputGradient(),
-      dx: context.inputGradient(0),
-      ...parameters?.(context.node, context.constant),
-    });
-  },
-}));
+export const activations: readonly Operator[] = list.map(
+  ({ op, f, attributes = [], fromResult, parameters, clamps }) => ({
+    op,
+    infer: inferers[op],
+    attributes,
+    ...(clamps && { clamps }),
+    forward(context) {
+      unary(context.builder, {
+        f,
+        x: context.input(0),
+        out: context.output(),
+        ...parameters?.(context.node, context.constant),
+      });
+    },
+    backward(context) {
+      if (!context.wants(0)) return;
+      unaryBackward(context.builder, {
+        f,
+        v: fromResult ? context.output() : context.input(0),
+        dy: context.outputGradient(),
+        dx: context.inputGradient(0),
+        ...parameters?.(context.node, context.constant),
+      });
+    },
+  }),
+);

@@ -104,10 +104,12 @@ export const arithmetic: readonly Operator[] = Object.entries(functions).map(([o
   infer: inferers[op]!,
   attributes: [],
   roles,
+  canBound: op !== 'Div', // whose gradient reads its result
   forward(context) {
     binary(context.builder, {
       ...{ f, a: context.input(0), b: context.input(1), out: context.output() },
       ...{ aShape: context.inputShape(0), bShape: context.inputShape(1), shape: context.outputShape() },
+      bounds: context.bounds,
     });
   },
   backward: backward[op]!,

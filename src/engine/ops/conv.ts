@@ -28,6 +28,7 @@ function forward(context: ForwardContext): void {
     bias: context.hasInput(BIAS) ? context.input(BIAS) : undefined,
     out,
     shape,
+    ...context.bounds,
   });
 }
 
@@ -75,6 +76,7 @@ export const convolutions: readonly Operator[] = [
     infer: inferers.Conv!,
     attributes: ['auto_pad', 'dilations', 'group', 'kernel_shape', 'pads', 'strides'],
     roles: () => ({ [WEIGHTS]: 'weight', [BIAS]: 'bias' }),
+    canBound: true,
     forward,
     backward,
   },

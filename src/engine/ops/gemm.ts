@@ -38,6 +38,7 @@ function forward(context: ForwardContext): void {
     },
     alpha,
     beta,
+    ...context.bounds,
     label: 'dense',
   });
 }
@@ -82,6 +83,7 @@ export const denseLayers: readonly Operator[] = [
     infer: inferers.Gemm!,
     attributes: ['alpha', 'beta', 'transA', 'transB'],
     roles: () => ({ [A]: 'weight', [B]: 'weight', [C]: 'bias' }),
+    canBound: true,
     forward,
     backward,
   },

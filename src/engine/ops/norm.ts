@@ -66,6 +66,7 @@ function forward(context: ForwardContext): void {
     variance,
     y: context.output(),
     epsilon: epsilonOf(context),
+    bounds: context.bounds,
   });
 }
 
@@ -103,6 +104,7 @@ export const normalizations: readonly Operator[] = [
     infer: inferers.BatchNormalization!,
     attributes: ['epsilon', 'momentum', 'training_mode'],
     roles: () => ({ [SCALE]: 'norm', [SHIFT]: 'norm', [MEAN]: 'state', [VARIANCE]: 'state' }),
+    canBound: true,
     forward,
     backward,
   },
