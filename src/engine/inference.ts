@@ -1,6 +1,7 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
+import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph } from '../graph/types.ts';
 import { Builder, type CompiledPlan } from './builder.ts';
 import { recordForward } from './forward.ts';
@@ -43,7 +44,9 @@ export class InferenceModel {
   }
 
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
-    const { graph, shapes } = prepareGraph(source, { batch: options.batch, inputShapes: options.inputShapes });
+    // Weights of a training run are kept as they are, under their own names.
+    const own = options.store ? source : foldBatchNorm(source);
+    const { graph, shapes } = prepareGraph(own, { batch: options.batch, inputShapes: options.inputShapes });
     const store = options.store ?? new ParameterStore(gpu, graph);
     const builder = new Builder(gpu);
     const inputs = new Map(

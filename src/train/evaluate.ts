@@ -6,6 +6,7 @@ import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Throttle } from '../gpu/throttle.ts';
 import { InputError } from '../graph/errors.ts';
+import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph } from '../graph/types.ts';
 import { DynamicArgs } from '../kernels/dynamicArgs.ts';
 import { METRICS, recordMetrics, recordMetricsShader } from '../kernels/recordMetrics.ts';
@@ -44,7 +45,7 @@ export async function evaluate(
 ): Promise<Evaluation> {
   if (dataset.size === 0) throw new InputError(`${dataset.name}: the ${dataset.split} split is empty`);
   const batch = Math.min(options.batch ?? 100, dataset.size);
-  const { graph, shapes } = prepareGraph(logitsGraph(source), { batch });
+  const { graph, shapes } = prepareGraph(foldBatchNorm(logitsGraph(source)), { batch });
   const input = checkedInput(graph, shapes, dataset, options.preprocess);
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
   const store = new ParameterStore(gpu, graph);

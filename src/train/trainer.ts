@@ -7,6 +7,7 @@ import type { Value } from '../engine/value.ts';
 import { type BufferSlice, wholeBuffer } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
+import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { accumulateImportance, type ImportanceKind } from '../kernels/accumulateImportance.ts';
 import { DynamicArgs } from '../kernels/dynamicArgs.ts';
@@ -264,7 +265,7 @@ export class Trainer {
 
 /** Records a network that only answers; its input is the student's. */
 function recordTeacher(builder: Builder, source: Graph, inputs: ReadonlyMap<string, Value<'f32'>>, batch: number) {
-  const { graph, shapes } = prepareGraph(logitsGraph(source), { batch });
+  const { graph, shapes } = prepareGraph(foldBatchNorm(logitsGraph(source)), { batch });
   const store = new ParameterStore(builder.gpu, graph);
   const name = onlyInput(graph);
   const [input] = inputs.values();
