@@ -16,6 +16,7 @@ struct Args {
 }
 
 override WG: u32 = 64;
+override PER: u32 = 1; // vectors per invocation
 const DECOUPLED: bool = false;
 const MASKED: bool = true;
 const CLIP: bool = false;
@@ -32,28 +33,30 @@ const CLIP: bool = false;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = linear_workgroup(group, count) * WG + lane;
-  if (i >= arrayLength(&weights)) { return; }
-  let segment = segments[i >> 4u];
-  if ((segment & 1u) == 0u) { return; }
-  let rate = args.rate * multipliers[(segment >> 8u) & 15u];
-  var w = weights[i];
-  var g = gradients[i];
-  if (CLIP) { g *= min(1.0, args.max_norm / (norm[0] + 1e-6)); }
-  if ((segment & 2u) != 0u) {
-    if (DECOUPLED) { w *= 1.0 - rate * args.decay; } else { g += args.decay * w; }
+  let first = linear_workgroup(group, count) * WG * PER + lane;
+  let end = min(first + WG * PER, arrayLength(&weights));
+  for (var i = first; i < end; i += WG) {
+    let segment = segments[i >> 4u];
+    if ((segment & 1u) == 0u) { continue; }
+    let rate = args.rate * multipliers[(segment >> 8u) & 15u];
+    var w = weights[i];
+    var g = gradients[i];
+    if (CLIP) { g *= min(1.0, args.max_norm / (norm[0] + 1e-6)); }
+    if ((segment & 2u) != 0u) {
+      if (DECOUPLED) { w *= 1.0 - rate * args.decay; } else { g += args.decay * w; }
+    }
+    var m = args.beta1 * moment1[i] + args.rest1 * g;
+    var v = args.beta2 * moment2[i] + args.rest2 * g * g;
+    w -= rate * args.correction1 * m / (sqrt(v) * args.correction2 + args.epsilon);
+    if (MASKED) {
+      let bits = vec4u(mask[i >> 3u] >> ((i & 7u) * 4u));
+      let keep = (bits & vec4u(1u, 2u, 4u, 8u)) != vec4u(0u);
+      w = select(vec4f(0.0), w, keep);
+      m = select(vec4f(0.0), m, keep);
+      v = select(vec4f(0.0), v, keep);
+    }
+    weights[i] = w;
+    moment1[i] = m;
+    moment2[i] = v;
   }
-  var m = args.beta1 * moment1[i] + args.rest1 * g;
-  var v = args.beta2 * moment2[i] + args.rest2 * g * g;
-  w -= rate * args.correction1 * m / (sqrt(v) * args.correction2 + args.epsilon);
-  if (MASKED) {
-    let bits = vec4u(mask[i >> 3u] >> ((i & 7u) * 4u));
-    let keep = (bits & vec4u(1u, 2u, 4u, 8u)) != vec4u(0u);
-    w = select(vec4f(0.0), w, keep);
-    m = select(vec4f(0.0), m, keep);
-    v = select(vec4f(0.0), v, keep);
-  }
-  weights[i] = w;
-  moment1[i] = m;
-  moment2[i] = v;
 }

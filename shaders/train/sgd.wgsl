@@ -9,6 +9,7 @@ struct Args {
 }
 
 override WG: u32 = 64;
+override PER: u32 = 1; // vectors per invocation
 const NESTEROV: bool = false;
 const MASKED: bool = true;
 const CLIP: bool = false;
@@ -24,23 +25,25 @@ const CLIP: bool = false;
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let i = linear_workgroup(group, count) * WG + lane;
-  if (i >= arrayLength(&weights)) { return; }
-  let segment = segments[i >> 4u];
-  if ((segment & 1u) == 0u) { return; }
-  var w = weights[i];
-  var g = gradients[i];
-  if (CLIP) { g *= min(1.0, args.max_norm / (norm[0] + 1e-6)); }
-  if ((segment & 2u) != 0u) { g += args.decay * w; }
-  var v = args.momentum * momentum[i] + g;
-  let rate = args.rate * multipliers[(segment >> 8u) & 15u];
-  if (NESTEROV) { w -= rate * (g + args.momentum * v); } else { w -= rate * v; }
-  if (MASKED) {
-    let bits = vec4u(mask[i >> 3u] >> ((i & 7u) * 4u));
-    let keep = (bits & vec4u(1u, 2u, 4u, 8u)) != vec4u(0u);
-    w = select(vec4f(0.0), w, keep);
-    v = select(vec4f(0.0), v, keep);
+  let first = linear_workgroup(group, count) * WG * PER + lane;
+  let end = min(first + WG * PER, arrayLength(&weights));
+  for (var i = first; i < end; i += WG) {
+    let segment = segments[i >> 4u];
+    if ((segment & 1u) == 0u) { continue; }
+    var w = weights[i];
+    var g = gradients[i];
+    if (CLIP) { g *= min(1.0, args.max_norm / (norm[0] + 1e-6)); }
+    if ((segment & 2u) != 0u) { g += args.decay * w; }
+    var v = args.momentum * momentum[i] + g;
+    let rate = args.rate * multipliers[(segment >> 8u) & 15u];
+    if (NESTEROV) { w -= rate * (g + args.momentum * v); } else { w -= rate * v; }
+    if (MASKED) {
+      let bits = vec4u(mask[i >> 3u] >> ((i & 7u) * 4u));
+      let keep = (bits & vec4u(1u, 2u, 4u, 8u)) != vec4u(0u);
+      w = select(vec4f(0.0), w, keep);
+      v = select(vec4f(0.0), v, keep);
+    }
+    weights[i] = w;
+    momentum[i] = v;
   }
-  weights[i] = w;
-  momentum[i] = v;
 }

@@ -1,8 +1,9 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import { checkCompanion, SEGMENT } from './arena.ts';
 import { accumulateImportanceShader } from './generated/prune/accumulateImportance.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
+import type { Operand, Recorder } from './kernel.ts';
 import type { Args } from './shader.ts';
+import { spreadConstant } from './spread.ts';
 
 export { accumulateImportanceShader };
 
@@ -16,7 +17,6 @@ export { accumulateImportanceShader };
 export const IMPORTANCE = { magnitude: 0, gradient: 1, taylor: 2, fisher: 3 } as const;
 export type ImportanceKind = keyof typeof IMPORTANCE;
 const FINISH_FISHER = 4;
-const WG = 64;
 
 export interface AccumulateImportanceOptions {
   kind: ImportanceKind;
@@ -66,11 +66,12 @@ function record(
   if (elements % SEGMENT !== 0) throw new Error(`Importance: ${elements} scores are no whole segments of ${SEGMENT}`);
   checkCompanion('Importance: the weights', weights.elements, elements, 'values');
   checkCompanion('Importance: the gradients', gradients.elements, elements, 'values');
+  const { tunables, workgroups } = spreadConstant(recorder.capabilities, elements / 4);
   recorder.dispatch(accumulateImportanceShader, {
     operands: { weights, gradients, scores },
     args,
-    tunables: { WG, KIND: kind },
-    workgroups: grid(elements / 4, WG),
+    tunables: { ...tunables, KIND: kind },
+    workgroups,
     label: `importance: ${label}`,
   });
 }

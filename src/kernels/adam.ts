@@ -1,8 +1,9 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import { adamShader } from './generated/train/adam.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
+import type { Operand, Recorder } from './kernel.ts';
 import type { Args } from './shader.ts';
-import { checkUpdate, UPDATE_WG, type UpdateOperands } from './updateOperands.ts';
+import { spreadConstant } from './spread.ts';
+import { checkUpdate, type UpdateOperands } from './updateOperands.ts';
 
 export { adamShader };
 
@@ -49,6 +50,7 @@ export interface AdamOptions extends UpdateOperands {
 export function adam(recorder: Recorder, options: AdamOptions): void {
   const { weights, gradients, moment1, moment2, mask, segments, multipliers, norm, decoupled = false, args } = options;
   checkUpdate('adam', options, [moment1, moment2]);
+  const { tunables, workgroups } = spreadConstant(recorder.capabilities, weights.elements / 4);
   recorder.dispatch(adamShader, {
     operands: {
       weights,
@@ -61,8 +63,8 @@ export function adam(recorder: Recorder, options: AdamOptions): void {
       norm: norm ?? multipliers,
     },
     args,
-    tunables: { WG: UPDATE_WG, DECOUPLED: decoupled, MASKED: mask !== undefined, CLIP: norm !== undefined },
-    workgroups: grid(weights.elements / 4, UPDATE_WG),
+    tunables: { ...tunables, DECOUPLED: decoupled, MASKED: mask !== undefined, CLIP: norm !== undefined },
+    workgroups,
     label: decoupled ? 'adamw' : 'adam',
   });
 }

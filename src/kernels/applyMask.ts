@@ -1,8 +1,7 @@
 import { checkCompanion, SEGMENT } from './arena.ts';
 import { applyMaskShader } from './generated/prune/applyMask.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
-
-const WG = 64;
+import type { Operand, Recorder } from './kernel.ts';
+import { spreadConstant } from './spread.ts';
 
 /** Sets the values whose mask bit is 0 to +0: weights after pruning, and their momentum. */
 export function applyMask(
@@ -14,8 +13,7 @@ export function applyMask(
   recorder.dispatch(applyMaskShader, {
     operands: { mask, values },
     args: undefined,
-    tunables: { WG },
-    workgroups: grid(values.elements / 4, WG),
+    ...spreadConstant(recorder.capabilities, values.elements / 4),
     label: 'apply mask',
   });
 }

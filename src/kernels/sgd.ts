@@ -1,8 +1,9 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import { sgdShader } from './generated/train/sgd.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
+import type { Operand, Recorder } from './kernel.ts';
 import type { Args } from './shader.ts';
-import { checkUpdate, UPDATE_WG, type UpdateOperands } from './updateOperands.ts';
+import { spreadConstant } from './spread.ts';
+import { checkUpdate, type UpdateOperands } from './updateOperands.ts';
 
 export { sgdShader };
 
@@ -30,6 +31,7 @@ export interface SgdOptions extends UpdateOperands {
 export function sgd(recorder: Recorder, options: SgdOptions): void {
   const { weights, gradients, momentum, mask, segments, multipliers, norm, nesterov = false, args } = options;
   checkUpdate('sgd', options, [momentum]);
+  const { tunables, workgroups } = spreadConstant(recorder.capabilities, weights.elements / 4);
   recorder.dispatch(sgdShader, {
     operands: {
       weights,
@@ -41,8 +43,8 @@ export function sgd(recorder: Recorder, options: SgdOptions): void {
       norm: norm ?? multipliers,
     },
     args,
-    tunables: { WG: UPDATE_WG, NESTEROV: nesterov, MASKED: mask !== undefined, CLIP: norm !== undefined },
-    workgroups: grid(weights.elements / 4, UPDATE_WG),
+    tunables: { ...tunables, NESTEROV: nesterov, MASKED: mask !== undefined, CLIP: norm !== undefined },
+    workgroups,
     label: 'sgd',
   });
 }

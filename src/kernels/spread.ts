@@ -24,3 +24,13 @@ export function spreadElements(capabilities: Pick<Capabilities, 'kind'>, element
   const { wg, span, workgroups } = spread(capabilities, n);
   return { lanes, args: { n, span }, tunables: { WG: wg, T: lanes === 4 ? 'vec4f' : 'f32' }, workgroups };
 }
+
+/**
+ * The same for kernels whose arguments change between replays: the work of an invocation is a constant of the pipeline,
+ * and a power of two, so that few pipelines serve all sizes.
+ */
+export function spreadConstant(capabilities: Pick<Capabilities, 'kind'>, items: number) {
+  const { wg, span } = spread(capabilities, items);
+  const each = 2 ** Math.ceil(Math.log2(span / wg));
+  return { tunables: { WG: wg, PER: each }, workgroups: grid(items, wg * each) };
+}

@@ -16,8 +16,6 @@ export interface UpdateOperands {
   norm?: Operand<'f32'>;
 }
 
-export const UPDATE_WG = 64;
-
 export function checkUpdate(kernel: string, operands: UpdateOperands, moments: readonly Operand<'f32'>[]): void {
   const { elements } = operands.weights;
   if (elements % SEGMENT !== 0) throw new Error(`${kernel}: ${elements} weights are no whole segments of ${SEGMENT}`);
