@@ -1,7 +1,6 @@
 // Convolution of an already padded NCHW input, f32, for groups of few channels (depthwise), where a matrix product would
 // be mostly empty. Each invocation computes four pixels of one output plane, neighbours in the flattened plane.
 import package::common::grid::linear_workgroup;
-import package::common::divide::{divide, divide4};
 
 override WG: u32 = 64;
 
@@ -26,12 +25,12 @@ struct Args {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
   let i = linear_workgroup(group, count) * WG + lane;
   if (i >= args.size) { return; }
-  let plane = divide(i, args.quads);
-  let image = divide(plane, args.oc);
+  let plane = i / args.quads;
+  let image = plane / args.oc;
   let channel = plane - image * args.oc;
   let pixel = 4 * (i - plane * args.quads);
   let p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.ohw - 1));
-  let oy = divide4(p, args.ow);
+  let oy = p / args.ow;
   let ox = p - oy * args.ow;
   let first = args.x_offset + image * args.x_image + channel / args.group_oc * args.group_ic * args.x_channel;
   let at = first + oy * args.x_oy + ox * args.x_ox;

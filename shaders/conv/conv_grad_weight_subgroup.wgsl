@@ -7,7 +7,6 @@
 // Pixels are split: an image is cut into `chunks` of `chunk` pixels, and split s sums `split_chunks` of these into
 // its own copy of the output (`reduce_splits` adds the copies in a fixed order).
 import package::common::grid::linear_workgroup;
-import package::common::divide::{divide, divide4};
 
 enable subgroups;
 
@@ -49,7 +48,7 @@ fn load_x(at: vec4u, pixel: u32) -> vec4f {
 }
 
 fn pixel_distance(pixel: u32) -> u32 {
-  let oy = divide(pixel, args.ow);
+  let oy = pixel / args.ow;
   return oy * args.x_oy + (pixel - oy * args.ow) * args.x_ox;
 }
 
@@ -79,9 +78,9 @@ fn main(
   let column = tile / args.tiles_m * (4 * SUBGROUP) + 4 * lane;
 
   let tap = min(vec4u(column, column + 1, column + 2, column + 3), vec4u(args.n - 1));
-  let ic = divide4(tap, args.khw);
+  let ic = tap / args.khw;
   let in_kernel = tap - ic * args.khw;
-  let ky = divide4(in_kernel, args.kw);
+  let ky = in_kernel / args.kw;
   let column_at = group * args.x_group + ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx;
 
   var acc0 = vec4f();

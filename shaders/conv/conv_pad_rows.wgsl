@@ -1,6 +1,5 @@
 // conv_pad for CPU adapters: an invocation copies whole rows, so that hardly anything is computed per element.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // rows of out, and those of a workgroup
@@ -24,7 +23,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
   let begin = linear_workgroup(group, count) * args.span;
   let end = min(begin + args.span, args.n);
   for (var row = begin + lane; row < end; row += WG) {
-    let plane = quotient(row, args.out_h);
+    let plane = row / args.out_h;
     // Below zero wraps to a huge number, so that one comparison finds both edges.
     let y = u32(i32(row - plane * args.out_h) - args.top);
     let inside = y < args.h;

@@ -5,7 +5,6 @@
 // input it works out once; a tap adds the same distance to all of them. Lanes 0..3 work out the distances
 // of the next four taps and the subgroup broadcasts them, so no table and no bounds check is needed.
 import package::common::grid::linear_workgroup;
-import package::common::divide::{divide, divide4};
 
 enable subgroups;
 
@@ -50,9 +49,9 @@ fn load_x(at: vec4u, tap: u32) -> vec4f {
 }
 
 fn tap_distance(k: u32) -> u32 {
-  let ic = divide(k, args.khw);
+  let ic = k / args.khw;
   let in_kernel = k - ic * args.khw;
-  let ky = divide(in_kernel, args.kw);
+  let ky = in_kernel / args.kw;
   return ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx;
 }
 
@@ -85,9 +84,9 @@ fn main(
   let pixel = tile / args.tiles_m * (4 * SUBGROUP) + 4 * lane;
 
   let p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.n - 1));
-  let image = divide4(p, args.ohw);
+  let image = p / args.ohw;
   let in_image = p - image * args.ohw;
-  let oy = divide4(in_image, args.ow);
+  let oy = in_image / args.ow;
   let ox = in_image - oy * args.ow;
   let at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
   let w_group = args.w_offset + group * args.m * args.k;

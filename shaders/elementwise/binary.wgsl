@@ -4,7 +4,6 @@
 // A_MAP, B_MAP: 0 reads element i (equal shapes); 1 reads (i / div) % mod, which is every operand whose own axes lie
 // together (a scalar, [C], [C,1,1], [N,1], …); 2 walks up to RANK axes with a stride each, 0 where it is broadcast.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements in units of T, and those of a workgroup
@@ -30,35 +29,31 @@ alias T = f32;
 @group(0) @binding(2) var<storage, read> b: array<T>;
 @group(0) @binding(3) var<storage, read_write> out: array<T>;
 
-fn remainder(a: u32, b: u32) -> u32 {
-  return a - quotient(a, b) * b;
-}
-
 fn walk(i: u32) -> vec2u {
   var rest = i;
   var at = vec2u();
-  var q = quotient(rest, args.d0);
+  var q = rest / args.d0;
   at += (rest - q * args.d0) * vec2u(args.a0, args.b0);
   rest = q;
-  q = quotient(rest, args.d1);
+  q = rest / args.d1;
   at += (rest - q * args.d1) * vec2u(args.a1, args.b1);
   rest = q;
-  q = quotient(rest, args.d2);
+  q = rest / args.d2;
   at += (rest - q * args.d2) * vec2u(args.a2, args.b2);
   rest = q;
   if (RANK == 4u) {
     return at + rest * vec2u(args.a3, args.b3);
   }
-  q = quotient(rest, args.d3);
+  q = rest / args.d3;
   at += (rest - q * args.d3) * vec2u(args.a3, args.b3);
   rest = q;
-  q = quotient(rest, args.d4);
+  q = rest / args.d4;
   at += (rest - q * args.d4) * vec2u(args.a4, args.b4);
   rest = q;
-  q = quotient(rest, args.d5);
+  q = rest / args.d5;
   at += (rest - q * args.d5) * vec2u(args.a5, args.b5);
   rest = q;
-  q = quotient(rest, args.d6);
+  q = rest / args.d6;
   at += (rest - q * args.d6) * vec2u(args.a6, args.b6);
   return at + q * vec2u(args.a7, args.b7);
 }
@@ -68,8 +63,8 @@ fn places(i: u32) -> vec2u {
     return walk(i);
   }
   var at = vec2u(i);
-  if (A_MAP == 1u) { at.x = remainder(quotient(i, args.a_div), args.a_mod); }
-  if (B_MAP == 1u) { at.y = remainder(quotient(i, args.b_div), args.b_mod); }
+  if (A_MAP == 1u) { at.x = i / args.a_div % args.a_mod; }
+  if (B_MAP == 1u) { at.y = i / args.b_div % args.b_mod; }
   return at;
 }
 

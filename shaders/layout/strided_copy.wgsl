@@ -2,7 +2,6 @@
 // Axis 0 is the innermost. With CHECKED, positions of the box outside low .. low + length along some axis are filled
 // instead; the source's first element then lies at `low` of every axis.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements of the box, and those of a workgroup, in units of T, as all that follows
@@ -34,7 +33,7 @@ struct Place {
 // Moves along one axis; `outermost` saves the division.
 fn along(p: Place, outermost: bool, size: u32, from_stride: i32, to_stride: i32, low: i32, length: u32) -> Place {
   var rest = 0u;
-  if (!outermost) { rest = quotient(p.rest, size); }
+  if (!outermost) { rest = p.rest / size; }
   let c = p.rest - rest * size;
   var at = i32(c);
   var inside = p.inside;

@@ -1,6 +1,5 @@
 // y [outer, count, inner] = x [outer, length, inner] at the given indices along the middle axis.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements of y, and those of a workgroup
@@ -19,8 +18,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let begin = linear_workgroup(group, groups) * args.span;
   let end = min(begin + args.span, args.n);
   for (var i = begin + lane; i < end; i += WG) {
-    let row = quotient(i, args.inner);
-    let outer = quotient(row, args.count);
+    let row = i / args.inner;
+    let outer = row / args.count;
     y[i] = x[(outer * args.length + indices[row - outer * args.count]) * args.inner + i - row * args.inner];
   }
 }

@@ -1,6 +1,5 @@
 // dx [outer, length, inner] of take: every element adds up dy [outer, count, inner] over the positions that took it.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements of dx, and those of a workgroup
@@ -20,8 +19,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let begin = linear_workgroup(group, groups) * args.span;
   let end = min(begin + args.span, args.n);
   for (var i = begin + lane; i < end; i += WG) {
-    let row = quotient(i, args.inner);
-    let outer = quotient(row, args.length);
+    let row = i / args.inner;
+    let outer = row / args.length;
     let index = row - outer * args.length;
     let base = outer * args.count;
     let column = i - row * args.inner;

@@ -1,6 +1,5 @@
 // dx of average_pool: every element of x gathers dy / divisor of the windows that it is in, in the windows' order.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements of x, and those of a workgroup
@@ -45,9 +44,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let begin = linear_workgroup(group, groups) * args.span;
   let end = min(begin + args.span, args.n);
   for (var i = begin + lane; i < end; i += WG) {
-    let plane = quotient(i, args.ihw);
+    let plane = i / args.ihw;
     let in_plane = i - plane * args.ihw;
-    let iy = quotient(in_plane, args.iw);
+    let iy = in_plane / args.iw;
     let py = iy + args.pad_top;
     let px = in_plane - iy * args.iw + args.pad_left;
     let last_y = py / STRIDE_H;

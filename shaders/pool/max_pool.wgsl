@@ -1,6 +1,5 @@
 // Largest element of every window of x [planes, ih, iw], as y [planes, oh, ow]. Padding never wins.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // windows, and those of a workgroup
@@ -29,9 +28,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let begin = linear_workgroup(group, groups) * args.span;
   let end = min(begin + args.span, args.n);
   for (var i = begin + lane; i < end; i += WG) {
-    let plane = quotient(i, args.ohw);
+    let plane = i / args.ohw;
     let in_plane = i - plane * args.ohw;
-    let oy = quotient(in_plane, args.ow);
+    let oy = in_plane / args.ow;
     let ox = in_plane - oy * args.ow;
     // A coordinate before the input wraps around to far beyond it.
     let top = oy * STRIDE_H - args.pad_top;

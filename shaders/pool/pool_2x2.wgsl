@@ -1,7 +1,6 @@
 // y [planes, oh, ow] = the largest (or the mean) of every 2x2 block of x [planes, 2 oh, 2 ow]. The common case of
 // max_pool and average_pool: half the memory accesses, no tests.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements of y, and those of a workgroup
@@ -26,7 +25,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let end = min(begin + args.span, args.n);
   for (var i = begin + lane; i < end; i += WG) {
     // Rows of y are numbered through all planes; row r lies over the rows 2r and 2r + 1 of x, of ow pairs each.
-    let upper = i + quotient(i, args.ow) * args.ow;
+    let upper = i + i / args.ow * args.ow;
     let a = x[upper];
     let b = x[upper + args.ow];
     if (MEAN) {

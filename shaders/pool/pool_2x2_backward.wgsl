@@ -1,7 +1,6 @@
 // dx of pool_2x2: dy goes to the first largest element of its block, or a quarter of it to each. Blocks do not overlap,
 // so every block writes its own elements.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements of dy, and those of a workgroup
@@ -21,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: ve
   let begin = linear_workgroup(group, groups) * args.span;
   let end = min(begin + args.span, args.n);
   for (var i = begin + lane; i < end; i += WG) {
-    let upper = i + quotient(i, args.ow) * args.ow; // see pool_2x2
+    let upper = i + i / args.ow * args.ow; // see pool_2x2
     let lower = upper + args.ow;
     let g = dy[i];
     if (MEAN) {

@@ -1,7 +1,6 @@
 // out = s clamp(round(x / s), low, high), halves rounded to even; one s for all (ONE) or one per channel of the tensor
 // [outer][channels][inner]. A step that has shrunk to nothing counts as TINY.
 import package::common::grid::linear_workgroup;
-import package::common::quotient::quotient;
 
 struct Args {
   n: u32, span: u32, // elements in units of T, and those of a workgroup
@@ -29,8 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
   var s = max(scale[0], TINY);
   for (var i = begin + lane; i < end; i += WG) {
     if (!ONE) {
-      let row = quotient(i, args.inner);
-      s = max(scale[row - quotient(row, args.channels) * args.channels], TINY);
+      s = max(scale[i / args.inner % args.channels], TINY);
     }
     out[i] = s * round(clamp(x[i] / s, low, high));
   }

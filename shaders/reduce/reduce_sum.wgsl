@@ -1,6 +1,7 @@
 // out[s][o] = scale * sum over r in [s*chunk, (s+1)*chunk) of x[place(o) + place(r)]: sums over some axes of a tensor.
 // Adjacent axes of one kind are merged beforehand, so that up to four kept and DIMS reduced ones are left, innermost
-// first; the outermost needs no length. LANES invocations share a sum; a second pass adds the splits.
+// first; the outermost needs no length. LANES invocations share a sum; a second pass adds the splits. All lengths and
+// distances are in units of T.
 import package::common::grid::linear_workgroup;
 import package::common::lines::{WG, LANES, sum_lanes};
 
@@ -14,9 +15,12 @@ struct Args {
 }
 
 const DIMS: u32 = 4u;
+// vec4f where neighbours are summed and everything comes in whole vectors; WIDTH is how many numbers that is.
+alias T = f32;
+const WIDTH: f32 = 1.0;
 
 @group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<T>;
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 
 fn kept(o: u32) -> u32 {
@@ -40,7 +44,7 @@ fn reduced(r: u32) -> u32 {
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
   let line = linear_workgroup(group, count) * (WG / LANES) + lane / LANES;
   let present = line < args.outputs * args.splits;
-  var sum = 0.0;
+  var sum = T(0.0);
   if (present) {
     let base = kept(line % args.outputs);
     let start = (line / args.outputs) * args.chunk;
@@ -49,7 +53,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
       sum += x[base + reduced(r)];
     }
   }
-  let total = sum_lanes(sum, lane);
+  let total = sum_lanes(dot(vec4f(sum), vec4f(WIDTH / 4.0)), lane);
   if (present && lane % LANES == 0u) {
     out[line] = args.scale * total;
   }

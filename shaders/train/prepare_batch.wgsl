@@ -4,14 +4,13 @@
 import package::common::grid::linear_workgroup;
 
 struct Args {
-  n: u32, // elements of the result
+  n: u32, span: u32, // elements of the result, and those of a workgroup
   channels: u32, height: u32, width: u32, // of a sample of the result
   source_height: u32, source_width: u32,
   reverse: u32, // 1: the result's channels are the source's in reverse order (RGB to BGR)
 }
 
-const WG: u32 = 64u;
-const EACH: u32 = 16u; // elements per invocation: workgroups cost more than iterations on CPU adapters
+override WG: u32 = 64;
 const FLOAT: bool = false; // pixels are f32 instead of bytes, four in a u32
 const AUGMENT: bool = true;
 const NHWC: bool = false;
@@ -28,25 +27,17 @@ fn pixel(i: u32) -> f32 {
 }
 
 fn prepared(i: u32) -> f32 {
-  var c: u32;
-  var y: u32;
-  var x: u32;
-  var rest = i;
-  if (NHWC) {
-    c = rest % args.channels;
-    rest /= args.channels;
-    x = rest % args.width;
-    rest /= args.width;
-    y = rest % args.height;
-    rest /= args.height;
-  } else {
-    x = rest % args.width;
-    rest /= args.width;
-    y = rest % args.height;
-    rest /= args.height;
-    c = rest % args.channels;
-    rest /= args.channels;
-  }
+  // The innermost, second and outermost of a sample's three axes, and the sample.
+  let inner = select(args.width, args.channels, NHWC);
+  let middle = select(args.height, args.width, NHWC);
+  let outer = select(args.channels, args.height, NHWC);
+  let row = i / inner;
+  let plane = row / middle;
+  let rest = plane / outer;
+  let at = vec3u(i - row * inner, row - plane * middle, plane - rest * outer);
+  let c = select(at.z, at.x, NHWC);
+  let x = select(at.x, at.y, NHWC);
+  let y = select(at.y, at.z, NHWC);
   // A crop window at (dx, dy) of the source, then the flip, as torchvision's RandomCrop and RandomHorizontalFlip.
   var sx = i32(x);
   var sy = i32(y);
@@ -65,10 +56,7 @@ fn prepared(i: u32) -> f32 {
 
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
-  let first = linear_workgroup(group, count) * WG * EACH + lane;
-  for (var j = 0u; j < EACH; j++) {
-    let i = first + j * WG;
-    if (i >= args.n) { return; }
-    out[i] = prepared(i);
-  }
+  let begin = linear_workgroup(group, count) * args.span;
+  let end = min(begin + args.span, args.n);
+  for (var i = begin + lane; i < end; i += WG) { out[i] = prepared(i); }
 }

@@ -1,11 +1,10 @@
 import { type AxisPhase, axisPhases } from './convPhases.ts';
 import { type ConvShape, weightElements } from './convShape.ts';
 import { convWeightsFlipShader } from './generated/conv/convWeightsFlip.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
+import type { Operand, Recorder } from './kernel.ts';
 import { padPlanes } from './padPlanes.ts';
+import { spread } from './spread.ts';
 import { validConv } from './validConv.ts';
-
-const WG = 64;
 
 /** dx = dy * weights, turned and with channels swapped: the gradient of ONNX Conv by its input. Writes all of dx. */
 export function convGradInput(
@@ -95,7 +94,7 @@ function flip(
   },
 ): void {
   const { weights, flipped, shape, y, x, size, weightsOffset } = call;
-  const PER = recorder.capabilities.kind === 'cpu' ? 8 : 1;
+  const { wg, span, workgroups } = spread(recorder.capabilities, size);
   recorder.dispatch(convWeightsFlipShader, {
     operands: { weights, out: flipped },
     args: {
@@ -103,7 +102,8 @@ function flip(
       ic: shape.ic / shape.groups,
       kh: shape.kh,
       kw: shape.kw,
-      size,
+      n: size,
+      span,
       taps_y: y.taps,
       taps_x: x.taps,
       last_y: y.lastTap,
@@ -112,8 +112,8 @@ function flip(
       step_x: x.tapStep,
       out_offset: weightsOffset,
     },
-    tunables: { WG, PER },
-    workgroups: grid(size, WG * PER),
+    tunables: { WG: wg },
+    workgroups,
     label: 'input gradient, turned weights',
   });
 }

@@ -1,9 +1,6 @@
 import { prepareBatchShader } from './generated/train/prepareBatch.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
-
-const WG = 64;
-/** Elements per invocation; the grid and the shader have to agree on it. */
-const EACH = 16;
+import type { Operand, Recorder } from './kernel.ts';
+import { spread } from './spread.ts';
 
 export interface PrepareBatchOptions {
   /**
@@ -44,6 +41,7 @@ export function prepareBatch(recorder: Recorder, options: PrepareBatchOptions): 
   if (pixels.elements < (pixels.dtype === 'f32' ? scalars : Math.ceil(scalars / 4))) {
     throw new Error(`prepareBatch: the pixels' ${pixels.elements} scalars do not hold ${samples} samples`);
   }
+  const { wg, span, workgroups } = spread(recorder.capabilities, n);
   recorder.dispatch(prepareBatchShader, {
     operands: {
       pixels: { ...pixels, dtype: 'u32' }, // floats are read by their bits
@@ -53,6 +51,7 @@ export function prepareBatch(recorder: Recorder, options: PrepareBatchOptions): 
     },
     args: {
       n,
+      span,
       channels,
       height,
       width,
@@ -61,13 +60,12 @@ export function prepareBatch(recorder: Recorder, options: PrepareBatchOptions): 
       reverse: options.reverseChannels ? 1 : 0,
     },
     tunables: {
-      WG,
-      EACH,
+      WG: wg,
       FLOAT: pixels.dtype === 'f32',
       AUGMENT: options.augment !== undefined,
       NHWC: layout === 'nhwc',
     },
-    workgroups: grid(n, WG * EACH),
+    workgroups,
     label: 'prepare batch',
   });
 }

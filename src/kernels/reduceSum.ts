@@ -2,7 +2,7 @@ import type { Capabilities } from '../gpu/capabilities.ts';
 import { LimitError } from '../gpu/errors.ts';
 import { reduceSumShader } from './generated/reduce/reduceSum.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
-import { LINE_WG, linesPerGroup } from './lines.ts';
+import { LINE_WG } from './lines.ts';
 import { mergeReduction, type StridedAxis } from './strides.ts';
 
 export interface ReductionSplit {
@@ -62,14 +62,15 @@ export function reduceSum(
       `A sum over the axes ${axes} of [${shape}] alternates between kept and summed axes more than ${MAX_AXES} times`,
     );
   }
-  const length = reduced.reduce((product, { size }) => product * size, 1);
+  const axesInUnits = inUnits(kept, reduced);
+  const length = axesInUnits.reduced.reduce((product, { size }) => product * size, 1);
   const split = splitReduction({ outputs, length, innermostReduced }, recorder.capabilities);
   if (split.splits === 1) {
-    sumPass(recorder, { x, out, kept, reduced, length, split, scale, label });
+    sumPass(recorder, { x, out, ...axesInUnits, length, split, scale, label });
     return;
   }
   const parts = recorder.temporary('f32', outputs * split.splits, `${label}: parts`);
-  sumPass(recorder, { x, out: parts, kept, reduced, length, split, scale: 1, label });
+  sumPass(recorder, { x, out: parts, ...axesInUnits, length, split, scale: 1, label });
   reduceSum(recorder, {
     x: parts,
     out,
@@ -80,11 +81,30 @@ export function reduceSum(
   });
 }
 
+/** Axes in vectors of four, where neighbours are summed and all vectors are whole; as they are elsewhere. */
+export function inUnits(
+  kept: readonly StridedAxis[],
+  reduced: readonly StridedAxis[],
+): { width: 1 | 4; kept: readonly StridedAxis[]; reduced: readonly StridedAxis[] } {
+  const [innermost, ...others] = reduced;
+  const isWhole = ({ stride }: StridedAxis) => stride % 4 === 0;
+  if (innermost?.stride !== 1 || innermost.size % 4 !== 0 || ![...kept, ...others].every(isWhole)) {
+    return { width: 1, kept, reduced };
+  }
+  const quarter = ({ size, stride }: StridedAxis) => ({ size, stride: stride / 4 });
+  return {
+    width: 4,
+    kept: kept.map(quarter),
+    reduced: [{ size: innermost.size / 4, stride: 1 }, ...others.map(quarter)],
+  };
+}
+
 function sumPass(
   recorder: Recorder,
   {
     x,
     out,
+    width,
     kept,
     reduced,
     length,
@@ -94,6 +114,7 @@ function sumPass(
   }: {
     x: Operand<'f32'>;
     out: Operand<'f32'>;
+    width: 1 | 4;
     kept: readonly StridedAxis[];
     reduced: readonly StridedAxis[];
     length: number;
@@ -102,6 +123,8 @@ function sumPass(
     label: string;
   },
 ): void {
+  // A lane of a CPU adapter has a sum of its own: one subgroup is enough for a workgroup.
+  const wg = recorder.capabilities.kind === 'cpu' ? 8 : LINE_WG;
   const size = (axes: readonly StridedAxis[], i: number) => axes[i]?.size ?? 1;
   const stride = (axes: readonly StridedAxis[], i: number) => axes[i]?.stride ?? 0;
   recorder.dispatch(reduceSumShader, {
@@ -113,8 +136,14 @@ function sumPass(
       ...{ r0: size(reduced, 0), r1: size(reduced, 1), r2: size(reduced, 2) },
       ...{ rs0: stride(reduced, 0), rs1: stride(reduced, 1), rs2: stride(reduced, 2), rs3: stride(reduced, 3) },
     },
-    tunables: { WG: LINE_WG, LANES: lanes, DIMS: reduced.length <= 1 ? 1 : reduced.length === 2 ? 2 : 4 },
-    workgroups: grid(out.elements, linesPerGroup(lanes)),
+    tunables: {
+      WG: wg,
+      LANES: lanes,
+      DIMS: reduced.length <= 1 ? 1 : reduced.length === 2 ? 2 : 4,
+      T: width === 4 ? 'vec4f' : 'f32',
+      WIDTH: width,
+    },
+    workgroups: grid(out.elements, wg / lanes),
     label,
   });
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Capabilities } from '../../src/gpu/capabilities.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
-import { reduceSum, splitReduction } from '../../src/kernels/reduceSum.ts';
+import { inUnits, reduceSum, splitReduction } from '../../src/kernels/reduceSum.ts';
 import { testGpu } from '../support/gpu.ts';
 import { randomFloats } from '../support/numbers.ts';
 import { eachIndex, stridesOf } from '../support/reference/reference.ts';
@@ -48,6 +48,31 @@ describe('splitReduction', () => {
   });
 });
 
+describe('inUnits', () => {
+  it('takes vectors where neighbours are summed and none is cut', () => {
+    // [2, 3, 8] over the axes 0 and 2.
+    expect(
+      inUnits(
+        [{ size: 3, stride: 8 }],
+        [
+          { size: 8, stride: 1 },
+          { size: 2, stride: 24 },
+        ],
+      ),
+    ).toEqual({
+      width: 4,
+      kept: [{ size: 3, stride: 2 }],
+      reduced: [
+        { size: 2, stride: 1 },
+        { size: 2, stride: 6 },
+      ],
+    });
+    expect(inUnits([{ size: 3, stride: 6 }], [{ size: 6, stride: 1 }]).width).toBe(1);
+    expect(inUnits([{ size: 4, stride: 1 }], [{ size: 8, stride: 4 }]).width).toBe(1);
+    expect(inUnits([], []).width).toBe(1);
+  });
+});
+
 describe('reduceSum', () => {
   // The choice for a GPU has to be right on any adapter, so both run here.
   it.each(['gpu', 'cpu'] as const)('sums with the choice made for a %s', async (kind) => {
@@ -62,6 +87,14 @@ describe('reduceSum', () => {
         [0, 2],
       ],
       [[3, 5000], [1]],
+      [
+        [9, 3, 4, 12],
+        [0, 2, 3],
+      ],
+      [
+        [3, 2, 5, 8],
+        [1, 3],
+      ],
       [[9001, 3], [0]],
       [[1, 20001, 1], [1]],
       [
