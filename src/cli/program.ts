@@ -4,6 +4,7 @@ import { GpuError } from '../gpu/errors.ts';
 import { InputError } from '../graph/errors.ts';
 import { addCompressCommand } from './commands/compress.ts';
 import { addEvalCommand } from './commands/eval.ts';
+import { addExportCommand } from './commands/export.ts';
 import { addInfoCommand } from './commands/info.ts';
 import { addInspectCommand } from './commands/inspect.ts';
 import { addRunCommand } from './commands/run.ts';
@@ -29,6 +30,7 @@ function buildProgram(): Command {
     addSensitivityCommand,
     addCompressCommand,
     addRunCommand,
+    addExportCommand,
   ]) {
     add(program);
   }

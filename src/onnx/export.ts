@@ -7,6 +7,7 @@ import {
   ModelProtoSchema,
   NodeProtoSchema,
   OperatorSetIdProtoSchema,
+  TensorProto_DataType as T,
   type TensorProto,
   TensorProtoSchema,
   TensorShapeProto_DimensionSchema,
@@ -22,6 +23,7 @@ import { tensorBytes } from '../graph/tensor.ts';
 import type { Attribute, DType, Graph, Node, Tensor, ValueInfo } from '../graph/types.ts';
 import { validateGraph } from '../graph/validate.ts';
 import { onnxTypeOf } from './dtypes.ts';
+import { packNibbles } from './fourBit.ts';
 
 /** Opset 21 is the first with everything that wgslim writes; IR version 10 came with it. */
 export const exportOpset = 21;
@@ -32,11 +34,16 @@ const floatAttributes = new Set(
   'alpha,beta,gamma,epsilon,momentum,lambd,bias,value_float,value_floats,scales'.split(','),
 );
 
+export interface ExportOptions {
+  /** Initializers of int8 or uint8 whose elements fit in 4 bits, to be stored as INT4 or UINT4. */
+  fourBit?: ReadonlySet<string>;
+}
+
 /**
  * The graph as an ONNX model of opset 21. The same graph always gives the same bytes. Our own operators (`wgslim.…`)
- * have no ONNX form and are refused: lower them first.
+ * have no ONNX form and are refused: lower them first (`exportQuantized`).
  */
-export function exportOnnx(graph: Graph): Uint8Array {
+export function exportOnnx(graph: Graph, { fourBit }: ExportOptions = {}): Uint8Array {
   const { name, inputs, outputs, nodes, initializers } = validateGraph(graph);
   const model = create(ModelProtoSchema, {
     irVersion,
@@ -45,7 +52,9 @@ export function exportOnnx(graph: Graph): Uint8Array {
     graph: create(GraphProtoSchema, {
       name: name || 'graph',
       node: nodes.map(encodeNode),
-      initializer: [...initializers].map(([tensorName, tensor]) => encodeTensor(tensorName, tensor)),
+      initializer: [...initializers].map(([tensorName, tensor]) =>
+        fourBit?.has(tensorName) ? encodeFourBit(tensorName, tensor) : encodeTensor(tensorName, tensor),
+      ),
       input: inputs.map(encodeValueInfo),
       output: outputs.map(encodeValueInfo),
     }),
@@ -61,6 +70,15 @@ export function encodeTensor(name: string, tensor: Tensor): TensorProto {
     dims: tensor.shape.map(BigInt),
     // A view is enough: the message is only serialised.
     rawData: tensorBytes(tensor) as Uint8Array<ArrayBuffer>,
+  });
+}
+
+function encodeFourBit(name: string, { dtype, shape, data }: Tensor): TensorProto {
+  return create(TensorProtoSchema, {
+    name,
+    dataType: dtype === 'int8' ? T.INT4 : T.UINT4,
+    dims: shape.map(BigInt),
+    rawData: packNibbles(data as Int8Array | Uint8Array),
   });
 }
 

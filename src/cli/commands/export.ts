@@ -1,0 +1,112 @@
+import type { Command } from 'commander';
+import { denseCodes } from '../../format/denseCodes.ts';
+import type { EncodedTensor } from '../../format/encodedTensor.ts';
+import { writeFileAtomic } from '../../format/node.ts';
+import type { Graph } from '../../graph/types.ts';
+import { exportQuantized, type QuantizedExport } from '../../onnx/exportQuantized.ts';
+import type { QuantizedWeight } from '../../onnx/quantizedWeight.ts';
+import { addCommonOptions, type CommonFlags } from '../flags.ts';
+import { addModelOptions, type ModelFlags, namingFile, type OpenedModel, openModel } from '../model.ts';
+import { printResult } from '../output.ts';
+import { renderTable } from '../table.ts';
+import { formatCount } from '../text.ts';
+
+interface ExportFlags extends CommonFlags, ModelFlags {
+  out: string;
+}
+
+export interface ExportedLayer {
+  name: string;
+  op: string;
+  /** Element type of the weight in the ONNX file: float32, int8, int4, … */
+  form: string;
+  /** Of a code of the weight, which may use fewer than the type has. */
+  bits: number;
+  /** What shares a scale: tensor, channel, group of 32. */
+  scales?: string;
+  /** Element type to which the layer's input is quantized. */
+  input?: string;
+}
+
+export function addExportCommand(program: Command): void {
+  addCommonOptions(addModelOptions(program.command('export')))
+    .argument('<model>', 'a compressed file or an .onnx file')
+    .requiredOption('-o, --out <file>', 'the ONNX file to write')
+    .summary('write a compressed model as ONNX for other runtimes')
+    .description(
+      'Writes a model as ONNX (opset 21) that computes the same: integer weights as int8 or int4 with a DequantizeLinear, quantized activations as QuantizeLinear and DequantizeLinear, pruned weights with their zeros in place. Needs no GPU.',
+    )
+    .addHelpText(
+      'after',
+      '\nExamples:\n  wgslim export small.wgslim -o small.onnx\n  wgslim export small.wgslim --input-shape 1x1x28x28 -o small.onnx --json',
+    )
+    .action(exportModel);
+}
+
+async function exportModel(path: string, flags: ExportFlags): Promise<void> {
+  const model = await openModel(path, flags);
+  const result = namingFile(path, () => exportQuantized(model.graph, quantizedWeights(model)));
+  await writeFileAtomic(flags.out, result.bytes);
+  const layers = exportedLayers(model.graph, result);
+  const document = { out: flags.out, bytes: result.bytes.length, layers };
+  await printResult(flags, document, describe(flags.out, model, document));
+}
+
+/** The integers of the file, by initializer. */
+function quantizedWeights({ compressed }: OpenedModel): Map<string, QuantizedWeight> {
+  const weights = new Map<string, QuantizedWeight>();
+  for (const [name, encoded] of compressed?.encodings ?? []) {
+    if (encoded.kind === 'int') weights.set(name, quantizedWeight(encoded));
+  }
+  return weights;
+}
+
+function quantizedWeight(encoded: EncodedTensor): QuantizedWeight {
+  const { shape, bits, zeroPoint, axis, groupSize } = encoded;
+  return { shape, bits, codes: denseCodes(encoded), scale: encoded.scale!, zeroPoint, axis, groupSize };
+}
+
+/** Convolutions and products with a weight of the model's own. */
+function exportedLayers(graph: Graph, { weights, activations }: QuantizedExport): ExportedLayer[] {
+  const layers: ExportedLayer[] = [];
+  for (const { name, op, inputs } of graph.nodes) {
+    const [activation, weight] = inputs;
+    const tensor = graph.initializers.get(weight ?? '');
+    if (!weight || tensor?.dtype !== 'float32' || tensor.shape.length < 2) continue;
+    const form = weights.get(weight);
+    const input = activations.get(activation!);
+    layers.push({
+      name,
+      op,
+      form: form?.type ?? 'float32',
+      bits: form?.bits ?? 32,
+      ...(form && { scales: form.scales }),
+      ...(input && { input }),
+    });
+  }
+  return layers;
+}
+
+function describe(out: string, model: OpenedModel, { bytes, layers }: { bytes: number; layers: ExportedLayer[] }) {
+  const columns = [
+    { title: 'layer' },
+    { title: 'operator' },
+    { title: 'weight' },
+    { title: 'bits', align: 'right' as const },
+    { title: 'a scale for each' },
+    { title: 'input' },
+  ];
+  const rows = layers.map(({ name, op, form, bits, scales, input }) => [
+    name,
+    op,
+    form,
+    String(bits),
+    scales ?? '',
+    input ?? 'float32',
+  ]);
+  return [
+    renderTable(columns, rows),
+    '',
+    `${out}: ${formatCount(bytes)} bytes of ONNX, from ${formatCount(model.bytes)} of ${model.path}.`,
+  ].join('\n');
+}
