@@ -15,6 +15,7 @@ export * from './convPhases.ts';
 export * from './convShape.ts';
 export * from './direct.ts';
 export * from './dynamicArgs.ts';
+export * from './encode.ts';
 export * from './fakeQuantize.ts';
 export * from './globalNorm.ts';
 export * from './kernel.ts';
