@@ -13,6 +13,11 @@ export interface NodeOpenOptions extends OpenOptions {
   adapter?: 'auto' | 'system' | 'swiftshader';
   /** Browsers always clamp indices; a measurement may go without to learn what that costs. */
   disableRobustness?: boolean;
+  /**
+   * Leaves the calling thread's priority alone: for a process that opens more devices of a CPU adapter afterwards, whose
+   * workers would inherit the low one.
+   */
+  keepPriority?: boolean;
 }
 
 export interface NodeGpu {
@@ -83,7 +88,7 @@ async function tryOpen(options: NodeOpenOptions): Promise<Gpu | undefined> {
   try {
     const gpu = await Gpu.open(entry, options);
     instances.set(gpu, entry);
-    if (gpu.capabilities.kind === 'cpu') {
+    if (gpu.capabilities.kind === 'cpu' && !options.keepPriority) {
       // Dawn polls from this thread while a promise is pending and would take a core from the rasteriser's workers;
       // they were started by requestDevice, so the lower priority is this thread's alone.
       try {

@@ -94,6 +94,7 @@ function featuresOf({ device, capabilities }: Gpu): string[] {
   return [
     ...[...device.features].filter((name) => !name.startsWith('core-')),
     ...(capabilities.packedDot ? ['packed_4x8_integer_dot_product'] : []),
+    ...(capabilities.immediateBytes > 0 ? ['immediate_address_space'] : []),
   ].sort();
 }
 

@@ -1,0 +1,96 @@
+import type { Opened, PeerKey } from './adapters.ts';
+import type { Contender } from './contender.ts';
+import { type Comparison, compare, type MeasureOptions, measureAlone, resultOf } from './measure.ts';
+import type { Spread } from './statistics.ts';
+
+/** A case of any suite: how to set up wgslim and the peers that can do the same. */
+export interface Case {
+  name: string;
+  /** Multiplications and additions of one run. */
+  operations?: number;
+  ours(opened: Opened): Promise<Contender>;
+  peers(opened: Opened): (() => Promise<Contender>)[];
+}
+
+export interface CaseResult {
+  name: string;
+  operations?: number;
+  comparisons: Comparison[];
+  /** Milliseconds of wgslim where no peer runs. */
+  alone?: Spread;
+  /** Why wgslim or a peer could not run it. */
+  failures: string[];
+  /** Slowest dispatches of wgslim. */
+  profile?: string;
+}
+
+export interface SuiteOptions extends MeasureOptions {
+  filter: string;
+  /** Always, or only where a peer is faster. */
+  profile: 'always' | 'slower';
+}
+
+export type SuiteName = 'kernels' | 'train' | 'inference';
+
+export const PEERS_OF: Record<SuiteName, readonly PeerKey[]> = {
+  kernels: ['tfjs', 'onnxruntime', 'jax'],
+  train: ['tfjs', 'jax'],
+  inference: ['onnxruntime'],
+};
+
+/** Runs the cases one after the other; only one case's buffers exist at a time. */
+export async function runSuite(
+  cases: readonly Case[],
+  opened: Opened,
+  options: SuiteOptions,
+  onResult: (result: CaseResult) => void,
+): Promise<CaseResult[]> {
+  const results: CaseResult[] = [];
+  for (const one of cases) {
+    if (!one.name.toLowerCase().includes(options.filter.toLowerCase())) continue;
+    const result = await runCase(one, opened, options);
+    results.push(result);
+    onResult(result);
+  }
+  return results;
+}
+
+async function runCase(one: Case, opened: Opened, options: SuiteOptions): Promise<CaseResult> {
+  const result: CaseResult = {
+    name: one.name,
+    ...(one.operations && { operations: one.operations }),
+    comparisons: [],
+    failures: [],
+  };
+  let ours: Contender;
+  let expected: Float32Array;
+  try {
+    ours = await one.ours(opened);
+    expected = await resultOf(ours);
+  } catch (error) {
+    result.failures.push(`wgslim: ${(error as Error).message}`);
+    return result;
+  }
+  try {
+    for (const make of one.peers(opened)) {
+      let peer: Contender | undefined;
+      try {
+        peer = await make();
+        result.comparisons.push(await compare(ours, peer, expected, options));
+      } catch (error) {
+        result.failures.push(`${peer?.name ?? 'a peer'}: ${(error as Error).message.split('\n')[0]}`);
+      } finally {
+        peer?.dispose?.();
+      }
+    }
+    if (result.comparisons.length === 0) result.alone = await measureAlone(ours, options);
+    const loses = result.comparisons.some(({ ratio }) => ratio.median < 1);
+    if (ours.profile && (options.profile === 'always' || loses)) {
+      const profile = await ours.profile();
+      if (profile) result.profile = profile;
+    }
+  } finally {
+    ours.dispose?.();
+  }
+  return result;
+}
