@@ -94,3 +94,8 @@ async function runCase(one: Case, opened: Opened, options: SuiteOptions): Promis
   }
   return result;
 }
+
+/** Whether a result of wgslim is in doubt: a peer's differs, and no other peer's agrees. */
+export function inDoubt({ comparisons }: CaseResult): boolean {
+  return comparisons.length > 0 && comparisons.every(({ agrees }) => !agrees);
+}
