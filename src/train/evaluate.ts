@@ -3,6 +3,7 @@ import { recordForward } from '../engine/forward.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { prepareGraph } from '../engine/prepare.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
+import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { Throttle } from '../gpu/throttle.ts';
 import { InputError } from '../graph/errors.ts';
@@ -19,7 +20,7 @@ import { logitsGraph } from './logits.ts';
 
 export interface EvaluateOptions {
   preprocess: Preprocess;
-  /** Samples per replay. Default 100, or the size of the data set if that is less. */
+  /** Samples per replay. Default 100, or fewer where the data set or the adapter holds less. */
   batch?: number;
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal | undefined;
@@ -44,7 +45,25 @@ export async function evaluate(
   options: EvaluateOptions,
 ): Promise<Evaluation> {
   if (dataset.size === 0) throw new InputError(`${dataset.name}: the ${dataset.split} split is empty`);
-  const batch = Math.min(options.batch ?? 100, dataset.size);
+  if (options.batch !== undefined)
+    return evaluateAt(gpu, source, dataset, options, Math.min(options.batch, dataset.size));
+  // Large images exceed what some adapters bind at once; who chose no batch should not have to know.
+  for (let batch = Math.min(100, dataset.size); ; batch = Math.ceil(batch / 4)) {
+    try {
+      return await evaluateAt(gpu, source, dataset, options, batch);
+    } catch (error) {
+      if (!(error instanceof LimitError) || batch === 1) throw error;
+    }
+  }
+}
+
+async function evaluateAt(
+  gpu: Gpu,
+  source: Graph,
+  dataset: Dataset,
+  options: EvaluateOptions,
+  batch: number,
+): Promise<Evaluation> {
   const { graph, shapes } = prepareGraph(foldBatchNorm(logitsGraph(source)), { batch });
   const input = checkedInput(graph, shapes, dataset, options.preprocess);
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
@@ -79,7 +98,12 @@ export async function evaluate(
     args: lossSettings.slice,
   });
   recordMetrics(builder, { losses, ranks, ring, args: slot.slice });
-  const compiled = await builder.compile('evaluation');
+  const compiled = await builder.compile('evaluation').catch((error) => {
+    lossSettings.dispose();
+    slot.dispose();
+    store.dispose();
+    throw error;
+  });
   try {
     const throttle = new Throttle(gpu);
     const start = performance.now();
