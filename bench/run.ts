@@ -88,7 +88,7 @@ async function main(suite: SuiteName, flags: Flags): Promise<void> {
 const slug = (name: string) =>
   name
     .toLowerCase()
-    .replace(/[ (-]llvm .*|-llvm-.*/, '') // Mesa puts its compiler's version behind llvmpipe
+    .replace(/[-( ]+(llvm|device).*/, '') // llvmpipe and SwiftShader name their compiler, too
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-+|-+$/g, '');
 
