@@ -65,15 +65,17 @@ async function fastest(gpu: Gpu, { record, unit, mostRounds }: Probe, budget: nu
       plan = await recorder.compile('probe');
       await milliseconds(plan); // the driver compiles, the memory is touched
       let time = await milliseconds(plan);
+      const deadline = performance.now() + budget;
+      // A replay that something held up looks long enough once; the samples after it tell.
+      for (let sample = 0; sample < LEAST_SAMPLES || performance.now() + time < deadline; sample++) {
+        if (time < LEAST_MS && rounds < mostRounds) break;
+        time = Math.min(time, await milliseconds(plan));
+      }
       if (time < LEAST_MS && rounds < mostRounds) {
         // By 64 at most: the first, very short replay overstates what a round takes.
         const growth = Math.max(2, Math.min(64, Math.ceil((1.5 * LEAST_MS) / time)));
         rounds = Math.min(mostRounds, rounds * growth);
         continue;
-      }
-      const deadline = performance.now() + budget;
-      for (let sample = 0; sample < LEAST_SAMPLES || performance.now() + time < deadline; sample++) {
-        time = Math.min(time, await milliseconds(plan));
       }
       return (unit * rounds) / time / 1e6;
     }
