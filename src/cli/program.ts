@@ -7,6 +7,7 @@ import { addEvalCommand } from './commands/eval.ts';
 import { addExportCommand } from './commands/export.ts';
 import { addInfoCommand } from './commands/info.ts';
 import { addInspectCommand } from './commands/inspect.ts';
+import { addProfileCommand } from './commands/profile.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addSensitivityCommand } from './commands/sensitivity.ts';
 import { INTERRUPTED, Interrupted } from './interrupt.ts';
@@ -31,6 +32,7 @@ function buildProgram(): Command {
     addCompressCommand,
     addRunCommand,
     addExportCommand,
+    addProfileCommand,
   ]) {
     add(program);
   }

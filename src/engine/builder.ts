@@ -1,6 +1,6 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { type Command, compilePlan, type Plan } from '../gpu/plan.ts';
+import { type Command, compilePlan, type Plan, type Work } from '../gpu/plan.ts';
 import type { Program } from '../gpu/program.ts';
 import { SCALAR_BYTES } from '../kernels/direct.ts';
 import { encodeCall } from '../kernels/encode.ts';
@@ -17,6 +17,7 @@ type Recorded =
       operands: Value[];
       args: ArrayBuffer | BufferSlice | undefined;
       workgroups: readonly [number, number, number];
+      work: Work | undefined;
     }
   | { kind: 'copy'; label: string; from: Value; to: Value }
   | { kind: 'clear'; label: string; target: Value };
@@ -28,6 +29,8 @@ export interface CompiledPlan {
   locate(value: Value): BufferSlice;
   /** Bytes of the temporaries' buffers, and what they would take without sharing. */
   readonly memory: { planned: number; unshared: number };
+  /** Bytes of the temporaries that are in use while each of the plan's dispatches runs. */
+  readonly live: readonly number[];
   dispose(): void;
 }
 
@@ -105,6 +108,7 @@ export class Builder implements Recorder {
       args,
       operands: values,
       workgroups: call.workgroups,
+      work: call.work,
     });
   }
 
@@ -118,6 +122,15 @@ export class Builder implements Recorder {
   clear(target: Value, label = 'clear'): void {
     this.#touch(target);
     this.#commands.push({ kind: 'clear', label: this.#label(label), target });
+  }
+
+  #live(storages: readonly Storage[]): number[] {
+    return this.#commands.flatMap((command, at) => {
+      // A dispatch of no workgroups is no part of the plan.
+      if (command.kind !== 'dispatch' || command.workgroups.includes(0)) return [];
+      const held = storages.filter(({ first, last }) => first <= at && at <= last);
+      return [held.reduce((sum, { bytes }) => sum + bytes, 0)];
+    });
   }
 
   #touch(value: Value): void {
@@ -152,8 +165,8 @@ export class Builder implements Recorder {
     const exact = (value: Value): BufferSlice => ({ ...locate(value), size: Math.ceil(value.storage.bytes / 4) * 4 });
     const commands = this.#commands.map((command): Command => {
       if (command.kind === 'dispatch') {
-        const { kind, label, program, args, workgroups } = command;
-        return { kind, label, program, args, workgroups, storage: command.operands.map(locate) };
+        const { kind, label, program, args, workgroups, work } = command;
+        return { kind, label, program, args, workgroups, work, storage: command.operands.map(locate) };
       }
       if (command.kind === 'copy') return { ...command, from: exact(command.from), to: exact(command.to) };
       return { ...command, target: exact(command.target) };
@@ -167,6 +180,7 @@ export class Builder implements Recorder {
         plan,
         locate: exact,
         memory: { planned: layout.sizes.reduce((sum, size) => sum + size, 0), unshared: layout.unshared },
+        live: this.#live([...storages]),
         dispose() {
           plan.dispose();
           dispose();

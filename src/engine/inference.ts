@@ -69,6 +69,11 @@ export class InferenceModel {
     return this.#plan.memory;
   }
 
+  /** Bytes of temporaries in use during each dispatch of the plan. */
+  get live() {
+    return this.#plan.live;
+  }
+
   get plan() {
     return this.#plan.plan;
   }

@@ -7,11 +7,21 @@ export { PipelineCache } from './pipelines.ts';
 export {
   type Command,
   type CopyCommand,
+  type CpuTimes,
   compilePlan,
   type DispatchCommand,
+  type DispatchInfo,
   type DispatchTiming,
   Plan,
   type PlanOptions,
+  type Work,
 } from './plan.ts';
+export {
+  type DispatchProfile,
+  type Profile,
+  type ProfileOptions,
+  profile,
+  timestampTick,
+} from './profile.ts';
 export type { Program } from './program.ts';
 export { Throttle } from './throttle.ts';

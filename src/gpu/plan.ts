@@ -5,10 +5,20 @@ import type { Gpu } from './gpu.ts';
 import type { CompiledProgram } from './pipelines.ts';
 import type { Program } from './program.ts';
 
+/** Arithmetic of a dispatch as its kernel declares it; a multiply-add counts as two. */
+export interface Work {
+  /** Floating-point operations. */
+  readonly flops?: number;
+  /** Integer operations. */
+  readonly ops?: number;
+}
+
 export interface DispatchCommand {
   readonly kind: 'dispatch';
   readonly label: string;
   readonly program: Program;
+  /** For profiles; absent where the kernel does next to no arithmetic. */
+  readonly work?: Work | undefined;
   /** By binding number, the uniform (binding 0, where the program has one) left out. */
   readonly storage: readonly BufferSlice[];
   /** Bytes for the plan's argument arena, or a uniform buffer that the caller rewrites between replays. */
@@ -40,16 +50,32 @@ export interface PlanOptions {
   dispatchesPerSubmit?: number;
 }
 
+/** What a plan knows about one of its dispatches, beside how to run it. */
+export interface DispatchInfo {
+  readonly label: string;
+  readonly program: string;
+  readonly work: Work;
+  /** Sizes of the distinct ranges that it binds, each counted once: what it moves at least if it touches all of them. */
+  readonly bytes: number;
+}
+
 /** GPU time of one dispatch, from timestamps around its own pass. */
 export interface DispatchTiming {
   label: string;
   program: string;
   microseconds: number;
+  /** Since the first dispatch of the plan began. */
+  begin: number;
 }
 
-interface RecordedDispatch {
-  label: string;
-  program: string;
+/** What the CPU did for one replay, in milliseconds: commands encoded, handed to the queue, waited for. */
+export interface CpuTimes {
+  encode: number;
+  submit: number;
+  wait: number;
+}
+
+interface RecordedDispatch extends DispatchInfo {
   pipeline: GPUComputePipeline;
   group: GPUBindGroup;
   immediates: Uint8Array<ArrayBuffer> | undefined;
@@ -81,6 +107,11 @@ export class Plan {
     return this.#steps.reduce((sum, step) => sum + ('dispatches' in step ? step.dispatches.length : 0), 0);
   }
 
+  /** In the order of `replayTimed`. */
+  get dispatches(): DispatchInfo[] {
+    return this.#steps.flatMap((step) => ('dispatches' in step ? step.dispatches : []));
+  }
+
   /** Queues the whole plan once. Returns at once; work runs in the order of the calls. */
   replay(): void {
     for (const buffer of this.#encode()) this.#gpu.device.queue.submit([buffer]);
@@ -92,6 +123,25 @@ export class Plan {
       this.#gpu.device.queue.submit([buffer]);
       await this.#gpu.idle();
     }
+  }
+
+  /** As `replay`, but waits, and says what the CPU's time went into. */
+  async replayMeasured(): Promise<CpuTimes> {
+    const times: CpuTimes = { encode: 0, submit: 0, wait: 0 };
+    let mark = performance.now();
+    const lap = (kind: keyof CpuTimes) => {
+      const now = performance.now();
+      times[kind] += now - mark;
+      mark = now;
+    };
+    for (const buffer of this.#encode()) {
+      lap('encode');
+      this.#gpu.device.queue.submit([buffer]);
+      lap('submit');
+    }
+    await this.#gpu.idle();
+    lap('wait');
+    return times;
   }
 
   *#encode(): Generator<GPUCommandBuffer> {
@@ -129,6 +179,11 @@ export class Plan {
    * Undefined where the adapter has no timestamps.
    */
   async replayTimed(): Promise<DispatchTiming[] | undefined> {
+    return (await this.replayTraced())?.timings;
+  }
+
+  /** As `replayTimed`, with the CPU's part of that replay. */
+  async replayTraced(): Promise<{ timings: DispatchTiming[]; cpu: CpuTimes } | undefined> {
     const gpu = this.#gpu;
     gpu.throwIfLost();
     if (!gpu.capabilities.timestamps) return undefined;
@@ -144,6 +199,7 @@ export class Plan {
       USAGE.QUERY_RESOLVE | USAGE.COPY_SRC,
     );
     try {
+      const started = performance.now();
       const encoder = gpu.device.createCommandEncoder({ label: `${this.label} (timed)` });
       let index = 0;
       for (const step of this.#steps) {
@@ -159,19 +215,25 @@ export class Plan {
           });
           encodeDispatch(pass, dispatch);
           pass.end();
-          timings.push({ label: dispatch.label, program: dispatch.program, microseconds: 0 });
+          timings.push({ label: dispatch.label, program: dispatch.program, microseconds: 0, begin: 0 });
           index++;
         }
       }
       sets.forEach((set, i) => {
         encoder.resolveQuerySet(set, 0, set.count, resolved, i * perSet * 16);
       });
-      gpu.device.queue.submit([encoder.finish()]);
+      const commands = encoder.finish();
+      const encoded = performance.now();
+      gpu.device.queue.submit([commands]);
+      const submitted = performance.now();
+      await gpu.idle();
+      const done = performance.now();
       const ticks = new BigInt64Array(await gpu.read({ buffer: resolved, offset: 0, size: dispatches * 16 }));
       timings.forEach((timing, i) => {
         timing.microseconds = Number(ticks[2 * i + 1] - ticks[2 * i]) / 1000;
+        timing.begin = Number(ticks[2 * i] - ticks[0]) / 1000;
       });
-      return timings;
+      return { timings, cpu: { encode: encoded - started, submit: submitted - encoded, wait: done - submitted } };
     } finally {
       for (const set of sets) set.destroy();
       gpu.buffers.destroy(resolved);
@@ -258,6 +320,8 @@ function record(
   return {
     label: command.label,
     program: command.program.name,
+    work: command.work ?? {},
+    bytes: boundBytes(command.storage),
     pipeline: compiled.pipeline,
     group: gpu.device.createBindGroup({
       label: command.label,
@@ -267,6 +331,13 @@ function record(
     immediates,
     workgroups: command.workgroups,
   };
+}
+
+/** One range bound twice (an absent bias, say) moves once. */
+function boundBytes(slices: readonly BufferSlice[]): number {
+  const isRepeated = ({ buffer, offset, size }: BufferSlice, others: readonly BufferSlice[]) =>
+    others.some((other) => other.buffer === buffer && other.offset === offset && other.size === size);
+  return slices.reduce((sum, slice, i) => (isRepeated(slice, slices.slice(0, i)) ? sum : sum + slice.size), 0);
 }
 
 function checkDispatch(gpu: Gpu, command: DispatchCommand): void {

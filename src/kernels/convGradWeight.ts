@@ -83,6 +83,7 @@ export function convGradWeight(
     grad_image: oc * oh * ow,
     splits,
   };
+  const work = { flops: 2 * n * oh * ow * dw.elements };
   if (plan.kind === 'direct') {
     const weights = dw.elements;
     recorder.dispatch(convGradWeightDirectShader, {
@@ -98,6 +99,7 @@ export function convGradWeight(
       },
       tunables: { WG: DIRECT_WG },
       workgroups: grid(weights * splits, DIRECT_WG),
+      work,
       label,
     });
   } else {
@@ -117,7 +119,7 @@ export function convGradWeight(
       group_workgroups: tilesM * tilesN,
       groups,
     };
-    const shared = { operands, args, workgroups: grid(tilesM * tilesN * splits * groups, 1), label };
+    const shared = { operands, args, workgroups: grid(tilesM * tilesN * splits * groups, 1), work, label };
     if (variant.kind === 'subgroup') {
       recorder.dispatch(convGradWeightSubgroupShader, { ...shared, tunables: subgroupTunables(variant) });
     } else {

@@ -55,6 +55,7 @@ export class DirectRecorder implements Recorder {
       args,
       storage: operands.map(({ operand }) => (operand as BufferOperand).slice),
       workgroups: call.workgroups,
+      work: call.work,
     });
   }
 
@@ -77,6 +78,11 @@ export class DirectRecorder implements Recorder {
 
   async readU32(operand: BufferOperand<'u32'>): Promise<Uint32Array<ArrayBuffer>> {
     return new Uint32Array(await this.#gpu.read({ ...operand.slice, size: operand.elements * 4 }));
+  }
+
+  /** Forgets what was recorded; plans compiled from it live on. */
+  clear(): void {
+    this.#commands.length = 0;
   }
 
   dispose(): void {

@@ -31,6 +31,7 @@ export * from './productVariant.ts';
 export * from './recordMetrics.ts';
 export * from './reduceSplits.ts';
 export * from './reduceSum.ts';
+export * from './roof.ts';
 export * from './selectThreshold.ts';
 export * from './sgd.ts';
 export * from './shader.ts';

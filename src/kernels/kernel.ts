@@ -1,6 +1,7 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Capabilities } from '../gpu/capabilities.ts';
 import { LimitError } from '../gpu/errors.ts';
+import type { Work } from '../gpu/plan.ts';
 import type { Args, Scalar, Shader, Tunables } from './shader.ts';
 
 /**
@@ -23,6 +24,8 @@ export interface KernelCall<S extends Shader> {
   workgroups: readonly [number, number, number];
   /** What the dispatch is for, in a profile: `conv1: forward`. The recorder puts its own context before it. */
   label?: string;
+  /** Arithmetic for profiles, of kernels that do a good deal of it. */
+  work?: Work;
 }
 
 /** Where kernels are recorded. The engine's builder places operands in memory later; `DirectRecorder` has them already. */

@@ -141,6 +141,7 @@ function dispatch(
       hi,
     },
     workgroups: grid(planeGroups * plan.splits * batches, 1),
+    work: { flops: 2 * m * n * k * batches },
     label: call.label,
   };
   const { variant } = plan;

@@ -72,6 +72,7 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
     lo: call.lo ?? LOWEST,
     hi: call.hi ?? HIGHEST,
   };
+  const work = { flops: 2 * m * n * groups * groupIn * kh * kw };
   if (variant.kind === 'direct') {
     const quads = Math.ceil((oh * ow) / 4);
     const size = images * groups * groupOut * quads;
@@ -89,6 +90,7 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
       },
       tunables: { WG: DIRECT_WG },
       workgroups: grid(size, DIRECT_WG),
+      work,
       label,
     });
     return;
@@ -105,7 +107,7 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
     group_workgroups: tilesM * tilesN,
     groups,
   };
-  const shared = { operands, args, workgroups: grid(tilesM * tilesN * groups, 1), label };
+  const shared = { operands, args, workgroups: grid(tilesM * tilesN * groups, 1), work, label };
   if (variant.kind === 'subgroup') {
     recorder.dispatch(convSubgroupShader, { ...shared, tunables: subgroupTunables(variant) });
   } else {

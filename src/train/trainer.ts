@@ -191,6 +191,11 @@ export class Trainer {
     return this.#compiled.memory;
   }
 
+  /** Bytes of temporaries in use during each dispatch of the plan. */
+  get live() {
+    return this.#compiled.live;
+  }
+
   /** Queues one step. At most 64 steps may pass between two calls of `readMetrics`, or the oldest are lost. */
   step(batch: Batch, step: number, learningRate: number): void {
     this.#input.write(batch);

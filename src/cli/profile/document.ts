@@ -1,0 +1,131 @@
+/** A profile as plain data: what `wgslim profile --json` prints and what the page is drawn from. */
+import type { CpuTimes } from '../../gpu/plan.ts';
+import type { DispatchProfile, Profile } from '../../gpu/profile.ts';
+import { fractionOfRoof, type Roof } from '../../kernels/roof.ts';
+
+/** Figures of a dispatch, or of several together; null where dispatches could not be timed. */
+export interface Figures {
+  calls: number;
+  ms: number | null;
+  /** Of the time of all dispatches. */
+  share: number | null;
+  /** Arithmetic as the kernels declare it, and bytes of the ranges that they bind. */
+  flops: number;
+  ops: number;
+  bytes: number;
+  /** 10⁹ floating-point operations, integer operations and bytes per second. */
+  gflops: number | null;
+  gops: number | null;
+  gbps: number | null;
+  /** Of the adapter's measured roof: the time that it allows at least through the time taken. */
+  ofRoof: number | null;
+}
+
+export interface DispatchRow extends Figures {
+  label: string;
+  kernel: string;
+  /** Bytes of temporaries in use while it runs. */
+  liveBytes: number;
+}
+
+export interface ProfileDocument {
+  model: string;
+  mode: 'inference' | 'training';
+  batch: number;
+  adapter: { name: string; kind: 'gpu' | 'cpu'; driver: string };
+  /** Whether single dispatches were timed, or whole submissions only, and then why. */
+  timing: Profile['timing'];
+  note?: string;
+  repeats: number;
+  /** Sum of the dispatches' times, and that through the wall time of plain replays. */
+  gpuMs: number | null;
+  wallMs: number;
+  gpuShare: number | null;
+  /** One plain replay that is waited for, one with timestamps, and what these add as a fraction. */
+  singleWallMs: number;
+  timedWallMs: number | null;
+  overhead: number | null;
+  /** Milliseconds of the CPU in a plain replay that is waited for. */
+  cpu: CpuTimes;
+  memory: { planned: number; unshared: number };
+  /** Giga-operations and gigabytes per second. */
+  roof: Roof;
+  /** By time, the widest first. */
+  kernels: ({ kernel: string } & Figures)[];
+  /** In the order of execution. */
+  dispatches: DispatchRow[];
+}
+
+export interface ProfileSubject extends Pick<ProfileDocument, 'model' | 'mode' | 'batch' | 'adapter' | 'memory'> {
+  /** Bytes of temporaries in use, dispatch by dispatch. */
+  live: readonly number[];
+}
+
+export function profileDocument(subject: ProfileSubject, profile: Profile, roof: Roof): ProfileDocument {
+  const { live, memory, ...head } = subject;
+  const all = profile.gpuMicroseconds;
+  const { timedWallMicroseconds: timed, singleWallMicroseconds: single, wallMicroseconds: wall } = profile;
+  const kernels = [...groupBy(profile.dispatches, ({ program }) => program)];
+  return {
+    ...head,
+    timing: profile.timing,
+    ...(profile.reason && { note: profile.reason }),
+    repeats: profile.repeats,
+    gpuMs: all === undefined ? null : all / 1000,
+    wallMs: wall / 1000,
+    gpuShare: all === undefined ? null : all / wall,
+    singleWallMs: single / 1000,
+    timedWallMs: timed === undefined ? null : timed / 1000,
+    overhead: timed === undefined ? null : timed / single - 1,
+    cpu: profile.cpu,
+    memory,
+    roof,
+    kernels: kernels
+      .map(([kernel, dispatches]) => ({ kernel, ...figures(dispatches, roof, all) }))
+      .sort((a, b) => (b.ms ?? 0) - (a.ms ?? 0) || b.flops - a.flops),
+    dispatches: profile.dispatches.map((dispatch, i) => ({
+      label: dispatch.label,
+      kernel: dispatch.program,
+      ...figures([dispatch], roof, all),
+      liveBytes: live[i] ?? 0,
+    })),
+  };
+}
+
+/** Figures of several dispatches as of one that does the work of all. */
+function figures(dispatches: readonly DispatchProfile[], roof: Roof, all: number | undefined): Figures {
+  const sum = (of: (dispatch: DispatchProfile) => number) => dispatches.reduce((total, one) => total + of(one), 0);
+  const flops = sum(({ work }) => work.flops ?? 0);
+  const ops = sum(({ work }) => work.ops ?? 0);
+  const bytes = sum((dispatch) => dispatch.bytes);
+  const work = { calls: dispatches.length, flops, ops, bytes };
+  if (dispatches.some(({ microseconds }) => microseconds === undefined) || all === undefined) {
+    return { ...work, ms: null, share: null, gflops: null, gops: null, gbps: null, ofRoof: null };
+  }
+  const time = sum(({ microseconds }) => microseconds as number);
+  // Each dispatch against its own limit: one may be bound by arithmetic, the next by memory.
+  const allowed = sum(
+    ({ work, bytes, microseconds }) =>
+      fractionOfRoof(roof, work, bytes, microseconds as number) * (microseconds as number),
+  );
+  const rate = (amount: number) => (time > 0 ? amount / time / 1000 : 0);
+  return {
+    ...work,
+    ms: time / 1000,
+    share: all > 0 ? time / all : 0,
+    gflops: rate(flops),
+    gops: rate(ops),
+    gbps: rate(bytes),
+    ofRoof: time > 0 ? allowed / time : 0,
+  };
+}
+
+export function groupBy<T>(items: readonly T[], key: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(key(item));
+    if (group) group.push(item);
+    else groups.set(key(item), [item]);
+  }
+  return groups;
+}

@@ -1,0 +1,134 @@
+import { describe, expect, it } from 'vitest';
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import { median, profile, timestampTick } from '../../src/gpu/profile.ts';
+import { add } from '../../src/kernels/add.ts';
+import { DirectRecorder } from '../../src/kernels/direct.ts';
+import { matmul, matrix } from '../../src/kernels/matmul.ts';
+import { unary } from '../../src/kernels/unary.ts';
+import { openWithout, testGpu } from '../support/gpu.ts';
+import { randomFloats } from '../support/numbers.ts';
+
+const N = 64;
+
+/** A product and its rectifier, recorded several times over. */
+async function twoKernels(gpu: Gpu, times = 1) {
+  const recorder = new DirectRecorder(gpu);
+  const a = recorder.upload('f32', randomFloats(1, N * N));
+  const b = recorder.upload('f32', randomFloats(2, N * N));
+  const c = recorder.temporary('f32', N * N);
+  const out = recorder.temporary('f32', N * N);
+  for (let i = 0; i < times; i++) {
+    matmul(recorder, { m: N, n: N, k: N, a: matrix(a, N), b: matrix(b, N), out: matrix(c, N), label: 'product' });
+    unary(recorder, { f: 'relu', x: c, out });
+  }
+  const plan = await recorder.compile();
+  return { plan, recorder, c };
+}
+
+describe('a profile', () => {
+  it('times each dispatch and knows its arithmetic and bytes', async ({ skip }) => {
+    const gpu = await testGpu();
+    if (!gpu.capabilities.timestamps) skip('the adapter has no timestamps');
+    const { plan, recorder } = await twoKernels(gpu, 3);
+    const result = await profile(gpu, plan, { warmup: 1, repeats: 5 });
+    expect(result.timing).toBe('dispatch');
+    expect(result.reason).toBeUndefined();
+    const products = result.dispatches.filter(({ work }) => work.flops !== undefined);
+    const rectifiers = result.dispatches.filter(({ label }) => label === 'relu');
+    expect(products).toHaveLength(3);
+    expect(rectifiers).toHaveLength(3);
+    for (const { work } of products) expect(work.flops).toBe(2 * N ** 3);
+    for (const { work, bytes } of rectifiers) {
+      expect(work).toEqual({});
+      expect(bytes).toBe(2 * 4 * N * N);
+    }
+    const times = result.dispatches.map(({ microseconds }) => microseconds as number);
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(0);
+    expect(result.gpuMicroseconds).toBeGreaterThan(0);
+    expect(result.gpuMicroseconds).toBeCloseTo(
+      times.reduce((sum, time) => sum + time, 0),
+      6,
+    );
+    expect(result.wallMicroseconds).toBeGreaterThan(0);
+    expect(result.timedWallMicroseconds).toBeGreaterThan(0);
+    plan.dispose();
+    recorder.dispose();
+  });
+
+  it('counts a range that is bound twice once', async () => {
+    const gpu = await testGpu();
+    const recorder = new DirectRecorder(gpu);
+    const a = recorder.upload('f32', randomFloats(1, N * N));
+    const out = recorder.temporary('f32', N * N);
+    add(recorder, { a, b: a, out });
+    const plan = await recorder.compile();
+    expect(plan.dispatches.map(({ bytes }) => bytes)).toEqual([2 * 4 * N * N]);
+    plan.dispose();
+    recorder.dispose();
+  });
+
+  it('keeps one replay whole for a trace: in order, without overlap', async ({ skip }) => {
+    const gpu = await testGpu();
+    if (!gpu.capabilities.timestamps) skip('the adapter has no timestamps');
+    const { plan, recorder } = await twoKernels(gpu, 3);
+    const { trace } = await profile(gpu, plan, { warmup: 1, repeats: 3 });
+    const timings = trace!.timings;
+    expect(timings[0]!.begin).toBe(0);
+    timings.slice(1).forEach(({ begin }, i) => {
+      // Each waits for the one before, whose result it reads or overwrites.
+      expect(begin).toBeGreaterThanOrEqual(timings[i]!.begin + timings[i]!.microseconds - 0.001);
+    });
+    plan.dispose();
+    recorder.dispose();
+  });
+
+  it('leaves the plan’s results as a replay leaves them', async () => {
+    const gpu = await testGpu();
+    const { plan, recorder, c } = await twoKernels(gpu);
+    plan.replay();
+    const before = await recorder.read(c);
+    await profile(gpu, plan, { warmup: 0, repeats: 1 });
+    expect(await recorder.read(c)).toEqual(before);
+    plan.dispose();
+    recorder.dispose();
+  });
+
+  it('times whole submissions where there are no timestamps, and says so', async () => {
+    const gpu = await openWithout(['timestamp-query']);
+    const { plan, recorder } = await twoKernels(gpu);
+    const result = await profile(gpu, plan, { warmup: 1, repeats: 3 });
+    expect(result.timing).toBe('submission');
+    expect(result.reason).toMatch(/no timestamps/);
+    expect(result.dispatches.map(({ microseconds }) => microseconds)).toEqual(result.dispatches.map(() => undefined));
+    expect(result.gpuMicroseconds).toBeUndefined();
+    expect(result.trace).toBeUndefined();
+    expect(result.wallMicroseconds).toBeGreaterThan(0);
+    plan.dispose();
+    recorder.dispose();
+    gpu.destroy();
+  });
+
+  it('refuses to repeat nothing', async () => {
+    const gpu = await testGpu();
+    const { plan, recorder } = await twoKernels(gpu);
+    await expect(profile(gpu, plan, { repeats: 0 })).rejects.toThrow(/repeats/);
+    plan.dispose();
+    recorder.dispose();
+  });
+});
+
+describe('the tick of timestamps', () => {
+  it('is what all times are multiples of', () => {
+    expect(timestampTick([65.536, 131.072, 0, 655.36])).toBe(65.536);
+    expect(timestampTick([100, 300, 200])).toBe(100);
+    expect(timestampTick([12.345, 12.346])).toBe(0.001);
+    expect(timestampTick([0, 0])).toBe(0);
+  });
+});
+
+describe('the median', () => {
+  it('is the middle, or between the two in the middle', () => {
+    expect(median([3, 1, 2])).toBe(2);
+    expect(median([4, 1, 3, 2])).toBe(2.5);
+  });
+});
