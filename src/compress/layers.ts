@@ -19,7 +19,7 @@ export function weightedLayers(graph: Graph, skip: readonly string[] = []): Weig
     const quantizer = producers.get(node.inputs[1]);
     const weight = quantizer?.op === 'wgslim.FakeQuantize' ? quantizer.inputs[0] : node.inputs[1];
     const tensor = graph.initializers.get(weight);
-    if (!tensor || tensor.dtype !== 'float32' || tensor.shape.length < 2) continue;
+    if (tensor?.dtype !== 'float32' || tensor.shape.length < 2) continue;
     if (matchesAny(skip, node.name) || matchesAny(skip, weight)) continue;
     layers.push({ node, weight, channelAxis: channelAxis(node, tensor.shape.length) });
   }

@@ -1,4 +1,4 @@
-import { Builder, type CompiledPlan } from '../engine/builder.ts';
+import { buildPlan, type CompiledPlan } from '../engine/builder.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
 import type { Value } from '../engine/value.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
@@ -39,8 +39,6 @@ export class MaskPruner {
     const parameters = store.trained.filter(({ name }) => chosen.has(name));
     const missing = prunable.find((name) => !store.find(name));
     if (missing) throw new Error(`There is no weight ${missing} to prune`);
-    const builder = new Builder(gpu);
-    builder.context = 'prune';
     const grouped = parameters.map(({ offset, elements }, index) => ({
       offset,
       elements,
@@ -53,38 +51,40 @@ export class MaskPruner {
     if (!scoreSlice) throw new Error(`The trainer has not accumulated ${importance}`);
     const arena = store.arena('weights');
     const ranges = arenaRanges(store.elements('weights'), gpu.capabilities.maxBindingBytes);
-    const floats = (slice: BufferSlice, range: ArenaRange, label: string) =>
-      builder.persistent(arenaSlice(slice, range), [range.elements], 'f32', label);
-    const counts = builder.own([groups.length], 'u32', 'counts');
-    const selected = ranges.map((range) => {
-      const scores = floats(scoreSlice, range, 'importance');
-      if (importance === 'magnitude') {
-        accumulateImportance(builder, { kind: 'magnitude', weights: floats(arena, range, 'weights'), scores });
-      }
-      const list = selectionTiles(grouped, range);
-      const tiles = builder.own([list.length], 'u32', 'tiles');
-      if (list.length > 0) gpu.write(tiles.storage.slice as BufferSlice, list);
-      const mask = builder.persistent(
-        arenaSlice(trainer.mask, range, 'mask'),
-        [companionLength(range.elements, 'mask')],
-        'u32',
-        'mask',
-      );
-      return { scores, mask, tiles, start: range.start };
+    const { compiled, parts: counts } = await buildPlan(gpu, 'pruning', (builder) => {
+      builder.context = 'prune';
+      const floats = (slice: BufferSlice, range: ArenaRange, label: string) =>
+        builder.persistent(arenaSlice(slice, range), [range.elements], 'f32', label);
+      const counts = builder.own([groups.length], 'u32', 'counts');
+      const selected = ranges.map((range) => {
+        const scores = floats(scoreSlice, range, 'importance');
+        if (importance === 'magnitude') {
+          accumulateImportance(builder, { kind: 'magnitude', weights: floats(arena, range, 'weights'), scores });
+        }
+        const list = selectionTiles(grouped, range);
+        const tiles = builder.own([list.length], 'u32', 'tiles');
+        if (list.length > 0) gpu.write(tiles.storage.slice as BufferSlice, list);
+        const mask = builder.persistent(
+          arenaSlice(trainer.mask, range, 'mask'),
+          [companionLength(range.elements, 'mask')],
+          'u32',
+          'mask',
+        );
+        return { scores, mask, tiles, start: range.start };
+      });
+      pruneSmallest(builder, { ranges: selected, counts: counts as Value<'u32'> });
+      ranges.forEach((range, index) => {
+        // Pruned weights and the momentum that would move them again.
+        for (const [name, slice] of trainer.buffers) {
+          if (name === 'mask' || name === 'state' || name === 'importance') continue;
+          applyMask(builder, { mask: selected[index].mask, values: floats(slice, range, name) });
+        }
+        // What was accumulated before this pruning says little of the weights that are left.
+        if (importance !== 'magnitude') builder.clear(selected[index].scores);
+      });
+      return counts.storage.slice as BufferSlice;
     });
-    pruneSmallest(builder, { ranges: selected, counts: counts as Value<'u32'> });
-    ranges.forEach((range, index) => {
-      // Pruned weights and the momentum that would move them again.
-      for (const [name, slice] of trainer.buffers) {
-        if (name === 'mask' || name === 'state' || name === 'importance') continue;
-        applyMask(builder, { mask: selected[index].mask, values: floats(slice, range, name) });
-      }
-      // What was accumulated before this pruning says little of the weights that are left.
-      if (importance !== 'magnitude') builder.clear(selected[index].scores);
-    });
-    builder.context = '';
-    const compiled = await builder.compile('pruning');
-    return new MaskPruner(store, compiled, counts.storage.slice as BufferSlice, groups);
+    return new MaskPruner(store, compiled, counts, groups);
   }
 
   /** Queues pruning to a fraction `sparsity` of each ranking's weights. What is pruned already stays so and counts. */

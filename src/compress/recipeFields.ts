@@ -15,6 +15,8 @@ export const optimizer = v.variant('kind', [
     nesterov: v.optional(v.boolean(), true),
     weightDecay: v.optional(nonNegative, 0),
     scaleRate: v.optional(positive, 1),
+    /** Gradients longer than this are scaled down to it. */
+    clipNorm: v.optional(positive),
   }),
   v.strictObject({
     kind: v.picklist(['adam', 'adamw']),
@@ -24,6 +26,8 @@ export const optimizer = v.variant('kind', [
     epsilon: v.optional(positive, 1e-8),
     weightDecay: v.optional(nonNegative, 0),
     scaleRate: v.optional(positive, 1),
+    /** Gradients longer than this are scaled down to it. */
+    clipNorm: v.optional(positive),
   }),
 ]);
 

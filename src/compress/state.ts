@@ -13,17 +13,6 @@ export function withInitializers(graph: Graph, tensors: ReadonlyMap<string, Tens
   return { ...graph, initializers };
 }
 
-/** Fraction of the masked weights' elements that are pruned; 0 where nothing is masked. */
-export function maskedSparsity(state: CompressionState): number {
-  let elements = 0;
-  let kept = 0;
-  for (const mask of state.masks.values()) {
-    elements += mask.length;
-    for (const bit of mask) kept += bit;
-  }
-  return elements > 0 ? 1 - kept / elements : 0;
-}
-
 /** Fraction of exact zeros among the weights of two or more dimensions. */
 export function weightSparsity(graph: Graph): number {
   let elements = 0;

@@ -43,7 +43,7 @@ export class Builder implements Recorder {
   /** Put before every dispatch's label: the node and the direction at hand. */
   context = '';
   readonly #commands: Recorded[] = [];
-  readonly #owned: GPUBuffer[] = [];
+  readonly #owned: { dispose(): void }[] = [];
   readonly #kept = new Set<Storage>();
 
   constructor(gpu: Gpu) {
@@ -81,8 +81,19 @@ export class Builder implements Recorder {
   /** A tensor with memory of its own that the caller writes before a replay or reads after it; freed with the plan. */
   own<T extends Scalar = 'f32'>(shape: readonly number[], dtype: T = 'f32' as T, label = 'own'): Value<T> {
     const buffer = this.gpu.buffers.create(elementsOf(shape) * SCALAR_BYTES[dtype], label);
-    this.#owned.push(buffer);
+    this.adopt({ dispose: () => this.gpu.buffers.destroy(buffer) });
     return this.persistent({ buffer, offset: 0, size: buffer.size }, shape, dtype, label);
+  }
+
+  /** Hands over something that the plan needs (weights, arguments): freed with the plan, or when it does not come about. */
+  adopt<T extends { dispose(): void }>(resource: T): T {
+    this.#owned.push(resource);
+    return resource;
+  }
+
+  /** Frees what the builder owns; the compiled plan does it otherwise. */
+  dispose(): void {
+    for (const resource of this.#owned.splice(0).reverse()) resource.dispose();
   }
 
   /** The same elements under another shape. */
@@ -151,8 +162,7 @@ export class Builder implements Recorder {
       for (const value of valuesOf(command)) if (!value.storage.slice) storages.add(value.storage);
     }
     const layout = planMemory([...storages]);
-    const buffers = layout.sizes.map((bytes, index) => this.gpu.buffers.create(bytes, `${label}: memory ${index}`));
-    const owned = [...buffers, ...this.#owned];
+    const buffers: GPUBuffer[] = [];
     const locate = (value: Value): BufferSlice => {
       const { slice, bytes } = value.storage;
       // Bindings of vec4 arrays must be whole vectors; every buffer is padded to 16 bytes, every parameter to 256.
@@ -163,33 +173,55 @@ export class Builder implements Recorder {
       return { buffer: buffers[index], offset: 0, size };
     };
     const exact = (value: Value): BufferSlice => ({ ...locate(value), size: Math.ceil(value.storage.bytes / 4) * 4 });
-    const commands = this.#commands.map((command): Command => {
+    const place = (command: Recorded): Command => {
       if (command.kind === 'dispatch') {
         const { kind, label, program, args, workgroups, work } = command;
         return { kind, label, program, args, workgroups, work, storage: command.operands.map(locate) };
       }
       if (command.kind === 'copy') return { ...command, from: exact(command.from), to: exact(command.to) };
       return { ...command, target: exact(command.target) };
-    });
-    const dispose = () => {
-      for (const buffer of owned) this.gpu.buffers.destroy(buffer);
     };
     try {
+      layout.sizes.forEach((bytes, index) => {
+        const buffer = this.gpu.buffers.create(bytes, `${label}: memory ${index}`);
+        this.adopt({ dispose: () => this.gpu.buffers.destroy(buffer) });
+        buffers.push(buffer);
+      });
+      const commands = this.#commands.map(place);
       const plan = await compilePlan(this.gpu, commands, { label, ...options });
       return {
         plan,
         locate: exact,
         memory: { planned: layout.sizes.reduce((sum, size) => sum + size, 0), unshared: layout.unshared },
         live: this.#live([...storages]),
-        dispose() {
+        dispose: () => {
           plan.dispose();
-          dispose();
+          this.dispose();
         },
       };
     } catch (error) {
-      dispose();
+      this.dispose();
       throw error;
     }
+  }
+}
+
+/**
+ * Records a plan and compiles it. Whatever goes wrong, in recording or in compiling, leaves nothing on the GPU of what
+ * the builder owns.
+ */
+export async function buildPlan<T>(
+  gpu: Gpu,
+  label: string,
+  record: (builder: Builder) => T,
+): Promise<{ compiled: CompiledPlan; parts: T }> {
+  const builder = new Builder(gpu);
+  try {
+    const parts = record(builder);
+    return { compiled: await builder.compile(label), parts };
+  } catch (error) {
+    builder.dispose();
+    throw error;
   }
 }
 

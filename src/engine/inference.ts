@@ -3,7 +3,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph } from '../graph/types.ts';
-import { Builder, type CompiledPlan } from './builder.ts';
+import { buildPlan, type CompiledPlan } from './builder.ts';
 import { recordForward } from './forward.ts';
 import { ParameterStore } from './parameters.ts';
 import { prepareGraph } from './prepare.ts';
@@ -14,8 +14,6 @@ export interface InferenceOptions {
   batch?: number;
   /** Fixed shapes of inputs whose other dimensions are symbolic too. */
   inputShapes?: Record<string, number[]>;
-  /** Weights that are on the GPU already (those of a training run); otherwise the graph's own are uploaded. */
-  store?: ParameterStore;
 }
 
 /** A graph compiled for inference at one batch size: the plan is made once and replayed by every run. */
@@ -25,43 +23,35 @@ export class InferenceModel {
   readonly outputs: readonly { name: string; shape: readonly number[] }[];
   readonly #plan: CompiledPlan;
   readonly #values: ReadonlyMap<string, Value<'f32'>>;
-  readonly #store: ParameterStore | undefined;
 
-  private constructor(
-    gpu: Gpu,
-    graph: Graph,
-    plan: CompiledPlan,
-    values: ReadonlyMap<string, Value<'f32'>>,
-    store: ParameterStore | undefined,
-  ) {
+  private constructor(gpu: Gpu, graph: Graph, plan: CompiledPlan, values: ReadonlyMap<string, Value<'f32'>>) {
     this.gpu = gpu;
     this.#plan = plan;
     this.#values = values;
-    this.#store = store;
     const describe = ({ name }: { name: string }) => ({ name, shape: (values.get(name) as Value).shape });
     this.inputs = graph.inputs.map(describe);
     this.outputs = graph.outputs.map(describe);
   }
 
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
-    // Weights of a training run are kept as they are, under their own names.
-    const own = options.store ? source : foldBatchNorm(source);
-    const { graph, shapes } = prepareGraph(own, { batch: options.batch, inputShapes: options.inputShapes });
-    const store = options.store ?? new ParameterStore(gpu, graph);
-    const builder = new Builder(gpu);
-    const inputs = new Map(
-      graph.inputs.map(({ name }) => [name, builder.own(shapes.get(name) as number[], 'f32', name)]),
-    );
-    const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false });
-    const results = new Map<string, Value<'f32'>>(inputs);
-    for (const { name } of graph.outputs) {
-      const value = values.get(name);
-      if (!value) throw new InputError(`Output ${name} is not computed by the graph`);
-      builder.keep(value);
-      results.set(name, value);
-    }
-    const plan = await builder.compile(`inference of ${source.name}`);
-    return new InferenceModel(gpu, graph, plan, results, options.store ? undefined : store);
+    const { batch, inputShapes } = options;
+    const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
+    const { compiled, parts } = await buildPlan(gpu, `inference of ${source.name}`, (builder) => {
+      const store = builder.adopt(new ParameterStore(gpu, graph));
+      const inputs = new Map(
+        graph.inputs.map(({ name }) => [name, builder.own(shapes.get(name) as number[], 'f32', name)]),
+      );
+      const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false });
+      const results = new Map<string, Value<'f32'>>(inputs);
+      for (const { name } of graph.outputs) {
+        const value = values.get(name);
+        if (!value) throw new InputError(`Output ${name} is not computed by the graph`);
+        builder.keep(value);
+        results.set(name, value);
+      }
+      return results;
+    });
+    return new InferenceModel(gpu, graph, compiled, parts);
   }
 
   /** Memory of the plan's temporaries, bytes. */
@@ -120,6 +110,5 @@ export class InferenceModel {
 
   dispose(): void {
     this.#plan.dispose();
-    this.#store?.dispose();
   }
 }

@@ -74,20 +74,6 @@ export function fullMask(elements: number): Uint32Array<ArrayBuffer> {
   return new Uint32Array(companionLength(elements, 'mask')).fill(0xffffffff);
 }
 
-/** How many elements of a range a mask keeps. `offset` is a multiple of 32. */
-export function countMask(mask: Uint32Array, { offset, elements }: { offset: number; elements: number }): number {
-  let count = 0;
-  for (let i = 0; i < elements; i += 32) {
-    let word = mask[(offset + i) / 32]!;
-    if (elements - i < 32) word &= 2 ** (elements - i) - 1;
-    // Bits summed in pairs, nibbles, bytes (Hacker's Delight, section 5-1).
-    word -= (word >>> 1) & 0x55555555;
-    word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);
-    count += Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
-  }
-  return count;
-}
-
 /** Refuses a companion that does not match its arena: a kernel would read past its end. */
 export function checkCompanion(name: string, given: number, elements: number, kind: ArenaKind): void {
   const needed = companionLength(elements, kind);

@@ -1,7 +1,8 @@
-import { Builder } from '../engine/builder.ts';
+import { buildPlan } from '../engine/builder.ts';
 import { recordForward } from '../engine/forward.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { prepareGraph } from '../engine/prepare.ts';
+import type { Value } from '../engine/value.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
 import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -67,42 +68,27 @@ async function evaluateAt(
   const { graph, shapes } = prepareGraph(foldBatchNorm(logitsGraph(source)), { batch });
   const input = checkedInput(graph, shapes, dataset, options.preprocess);
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
-  const store = new ParameterStore(gpu, graph);
-  const builder = new Builder(gpu);
-  const { value, labels, write } = recordInput(builder, {
-    graph,
-    shape: shapes.get(input) as number[],
-    format: dataset,
-    preprocess: options.preprocess,
-    augmented: false,
-  });
-  const { values } = recordForward({
-    builder,
-    graph,
-    shapes,
-    store,
-    inputs: new Map([[input, value]]),
-    training: false,
-  });
   const steps = Math.ceil(dataset.size / batch);
-  const ring = builder.own([steps, METRICS], 'f32', 'metrics');
-  const losses = builder.tensor([batch], 'f32', 'losses');
-  const ranks = builder.tensor([batch], 'u32', 'ranks');
-  const lossSettings = new DynamicArgs(gpu, softmaxCrossEntropyShader, lossArgs({ rows: batch, classes }));
-  const slot = new DynamicArgs(gpu, recordMetricsShader, { slot: 0, count: batch });
-  softmaxCrossEntropy(builder, {
-    logits: builder.view(values.get(outputs) as NonNullable<ReturnType<typeof values.get>>, [batch, classes]),
-    labels,
-    losses,
-    ranks,
-    args: lossSettings.slice,
-  });
-  recordMetrics(builder, { losses, ranks, ring, args: slot.slice });
-  const compiled = await builder.compile('evaluation').catch((error) => {
-    lossSettings.dispose();
-    slot.dispose();
-    store.dispose();
-    throw error;
+  const { compiled, parts } = await buildPlan(gpu, 'evaluation', (builder) => {
+    const store = builder.adopt(new ParameterStore(gpu, graph));
+    const { value, labels, write } = recordInput(builder, {
+      graph,
+      shape: shapes.get(input) as number[],
+      format: dataset,
+      preprocess: options.preprocess,
+      augmented: false,
+    });
+    const inputs = new Map([[input, value]]);
+    const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false });
+    const ring = builder.own([steps, METRICS], 'f32', 'metrics');
+    const losses = builder.tensor([batch], 'f32', 'losses');
+    const ranks = builder.tensor([batch], 'u32', 'ranks');
+    const loss = builder.adopt(new DynamicArgs(gpu, softmaxCrossEntropyShader, lossArgs({ rows: batch, classes })));
+    const slot = builder.adopt(new DynamicArgs(gpu, recordMetricsShader, { slot: 0, count: batch }));
+    const logits = builder.view(values.get(outputs) as Value<'f32'>, [batch, classes]);
+    softmaxCrossEntropy(builder, { logits, labels, losses, ranks, args: loss.slice });
+    recordMetrics(builder, { losses, ranks, ring, args: slot.slice });
+    return { write, loss, slot, ring: ring.storage.slice as BufferSlice };
   });
   try {
     const throttle = new Throttle(gpu);
@@ -111,15 +97,15 @@ async function evaluateAt(
     let done = 0;
     for await (const next of sequentialBatches(dataset, batch, labelOffsetFor(options.preprocess, classes))) {
       options.signal?.throwIfAborted();
-      write(next);
-      lossSettings.write(lossArgs({ rows: batch, classes, count: next.count }));
-      slot.write({ slot: step++, count: next.count });
+      parts.write(next);
+      parts.loss.write(lossArgs({ rows: batch, classes, count: next.count }));
+      parts.slot.write({ slot: step++, count: next.count });
       compiled.plan.replay();
       await throttle.pace();
       done += next.count;
       options.onProgress?.(done, dataset.size);
     }
-    const metrics = await gpu.readFloats(ring.storage.slice as BufferSlice);
+    const metrics = await gpu.readFloats(parts.ring);
     const seconds = (performance.now() - start) / 1000;
     let loss = 0;
     let top1 = 0;
@@ -141,9 +127,6 @@ async function evaluateAt(
     };
   } finally {
     compiled.dispose();
-    lossSettings.dispose();
-    slot.dispose();
-    store.dispose();
   }
 }
 

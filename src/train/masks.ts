@@ -1,8 +1,9 @@
 import type { ParameterStore } from '../engine/parameters.ts';
+import { fullMask } from '../kernels/arena.ts';
 
 /** One bit per element of the weights' arena, 1 where it is kept; padding and unmasked parameters are kept. */
 export function packMasks(store: ParameterStore, masks: ReadonlyMap<string, Uint8Array>): Uint32Array<ArrayBuffer> {
-  const bits = new Uint32Array(Math.max(store.elements('weights') / 32, 2)).fill(0xffffffff);
+  const bits = fullMask(store.elements('weights'));
   for (const [name, mask] of masks) {
     const parameter = store.trained.find((known) => known.name === name);
     if (!parameter) throw new Error(`There is no parameter ${name} to mask`);

@@ -1,10 +1,10 @@
 import { recordBackward } from '../engine/backward.ts';
-import { Builder, type CompiledPlan } from '../engine/builder.ts';
+import { type Builder, buildPlan, type CompiledPlan } from '../engine/builder.ts';
 import { recordForward } from '../engine/forward.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { prepareGraph } from '../engine/prepare.ts';
 import type { Value } from '../engine/value.ts';
-import { type BufferSlice, wholeBuffer } from '../gpu/buffers.ts';
+import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
@@ -68,118 +68,32 @@ export class Trainer {
   readonly #compiled: CompiledPlan;
   readonly #input: BatchInput;
   readonly #optimizer: Optimizer | undefined;
-  readonly #teacher: ParameterStore | undefined;
   readonly #ring: BufferSlice;
   readonly #slot: DynamicArgs<typeof recordMetricsShader>;
   #unread: number[] = [];
 
-  private constructor(parts: {
-    gpu: Gpu;
-    store: ParameterStore;
-    mask: BufferSlice;
-    gradients: BufferSlice;
-    scores: BufferSlice | undefined;
-    options: TrainerOptions;
-    compiled: CompiledPlan;
-    input: BatchInput;
-    optimizer: Optimizer | undefined;
-    teacher: ParameterStore | undefined;
-    ring: BufferSlice;
-    slot: DynamicArgs<typeof recordMetricsShader>;
-  }) {
-    this.gpu = parts.gpu;
+  private constructor(gpu: Gpu, options: TrainerOptions, compiled: CompiledPlan, parts: StepParts) {
+    this.gpu = gpu;
     this.store = parts.store;
     this.mask = parts.mask;
     this.gradients = parts.gradients;
     this.scores = parts.scores;
-    this.#options = parts.options;
-    this.#compiled = parts.compiled;
+    this.#options = options;
+    this.#compiled = compiled;
     this.#input = parts.input;
     this.#optimizer = parts.optimizer;
-    this.#teacher = parts.teacher;
     this.#ring = parts.ring;
     this.#slot = parts.slot;
   }
 
   static async create(gpu: Gpu, options: TrainerOptions): Promise<Trainer> {
-    const { batch, format, preprocess } = options;
-    const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch });
-    const inputName = checkedInput(graph, shapes, format, preprocess);
-    const { outputs } = matchClasses(graph, shapes, format, preprocess);
-    const store = new ParameterStore(gpu, graph);
-    const builder = new Builder(gpu);
-    const input = recordInput(builder, {
-      graph,
-      shape: shapes.get(inputName) as number[],
-      format,
-      preprocess,
-      augmented: options.augmented,
-    });
-    const inputs = new Map([[inputName, input.value]]);
-    const teacher = options.teacher && recordTeacher(builder, options.teacher.graph, inputs, batch);
-    const tape = recordForward({ builder, graph, shapes, store, inputs, training: options.batchNorm === 'train' });
-    const logits = tape.values.get(outputs) as Value<'f32'>;
-
-    builder.context = 'loss';
-    const losses = builder.tensor([batch], 'f32', 'losses');
-    const ranks = builder.tensor([batch], 'u32', 'ranks');
-    const dlogits = builder.tensor(logits.shape, 'f32', 'gradient of the logits');
-    const smoothing = options.labelSmoothing;
-    const common = { logits, labels: input.labels, losses, ranks, dlogits, smoothing };
-    if (teacher && options.teacher) {
-      const { temperature, alpha } = options.teacher;
-      distillation(builder, { ...common, teacher: teacher.logits, temperature, alpha });
-    } else softmaxCrossEntropy(builder, common);
-    const ring = builder.own([RING, METRICS], 'f32', 'metrics');
-    const slot = new DynamicArgs(gpu, recordMetricsShader, { slot: 0, count: batch });
-    recordMetrics(builder, { losses, ranks, ring, args: slot.slice });
-
-    const gradients = store.companion('gradients');
-    const targets = new Map(
-      store.trained.map((parameter) => [
-        parameter.name,
-        builder.persistent(
-          store.sliceOf(parameter, gradients.buffer),
-          parameter.shape,
-          'f32',
-          `gradient of ${parameter.name}`,
-        ),
-      ]),
+    const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch: options.batch });
+    checkedInput(graph, shapes, options.format, options.preprocess);
+    matchClasses(graph, shapes, options.format, options.preprocess);
+    const { compiled, parts } = await buildPlan(gpu, 'training step', (builder) =>
+      recordStep(builder, graph, shapes, options),
     );
-    recordBackward(tape, { seeds: new Map([[outputs, dlogits]]), targets });
-
-    builder.context = 'update';
-    const bits = packMasks(store, options.masks ?? new Map());
-    const mask = wholeBuffer(gpu.buffers.create(bits.byteLength, 'mask'));
-    gpu.write(mask, bits);
-    const elements = store.elements('weights');
-    const scores = options.importance && store.companion('importance');
-    if (scores && options.importance) {
-      accumulateImportance(builder, {
-        kind: options.importance,
-        weights: builder.persistent(store.arena('weights'), [elements], 'f32', 'weights'),
-        gradients: builder.persistent(gradients, [elements], 'f32', 'gradients'),
-        scores: builder.persistent(scores, [elements], 'f32', 'importance'),
-      });
-    }
-    const optimizer = options.optimizer && new Optimizer(store, options.optimizer);
-    optimizer?.record(builder, gradients, mask);
-    builder.context = '';
-    const compiled = await builder.compile('training step');
-    return new Trainer({
-      gpu,
-      store,
-      mask,
-      gradients,
-      scores,
-      options,
-      compiled,
-      input,
-      optimizer,
-      teacher: teacher?.store,
-      ring: ring.storage.slice as BufferSlice,
-      slot,
-    });
+    return new Trainer(gpu, options, compiled, parts);
   }
 
   get plan() {
@@ -260,20 +174,78 @@ export class Trainer {
 
   dispose(): void {
     this.#compiled.dispose();
-    this.#optimizer?.dispose();
-    this.#slot.dispose();
-    this.gpu.buffers.destroy(this.mask.buffer);
-    this.#teacher?.dispose();
-    this.store.dispose();
   }
 }
 
-/** Records a network that only answers; its input is the student's. */
-function recordTeacher(builder: Builder, source: Graph, inputs: ReadonlyMap<string, Value<'f32'>>, batch: number) {
+type StepParts = ReturnType<typeof recordStep>;
+
+/** Records one training step: batch, forward, loss, backward, update. The builder owns all that it makes. */
+function recordStep(
+  builder: Builder,
+  graph: Graph,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  options: TrainerOptions,
+) {
+  const { gpu } = builder;
+  const { batch, format, preprocess, augmented } = options;
+  const inputName = onlyInput(graph);
+  const outputs = graph.outputs[0].name;
+  const store = builder.adopt(new ParameterStore(gpu, graph));
+  const shape = shapes.get(inputName) as readonly number[];
+  const input = recordInput(builder, { graph, shape, format, preprocess, augmented });
+  const inputs = new Map([[inputName, input.value]]);
+  const teacher = options.teacher && recordTeacher(builder, options.teacher.graph, input.value, batch);
+  const tape = recordForward({ builder, graph, shapes, store, inputs, training: options.batchNorm === 'train' });
+  const logits = tape.values.get(outputs) as Value<'f32'>;
+
+  builder.context = 'loss';
+  const losses = builder.tensor([batch], 'f32', 'losses');
+  const ranks = builder.tensor([batch], 'u32', 'ranks');
+  const dlogits = builder.tensor(logits.shape, 'f32', 'gradient of the logits');
+  const common = { logits, labels: input.labels, losses, ranks, dlogits, smoothing: options.labelSmoothing };
+  if (teacher && options.teacher) {
+    const { temperature, alpha } = options.teacher;
+    distillation(builder, { ...common, teacher, temperature, alpha });
+  } else softmaxCrossEntropy(builder, common);
+  const ring = builder.own([RING, METRICS], 'f32', 'metrics');
+  const slot = builder.adopt(new DynamicArgs(gpu, recordMetricsShader, { slot: 0, count: batch }));
+  recordMetrics(builder, { losses, ranks, ring, args: slot.slice });
+
+  const gradients = store.companion('gradients');
+  const targets = new Map(
+    store.trained.map((parameter) => {
+      const slice = store.sliceOf(parameter, gradients.buffer);
+      const label = `gradient of ${parameter.name}`;
+      return [parameter.name, builder.persistent(slice, parameter.shape, 'f32', label)];
+    }),
+  );
+  recordBackward(tape, { seeds: new Map([[outputs, dlogits]]), targets });
+
+  builder.context = 'update';
+  const bits = packMasks(store, options.masks ?? new Map());
+  const mask = builder.own([bits.length], 'u32', 'mask').storage.slice as BufferSlice;
+  gpu.write(mask, bits);
+  const elements = store.elements('weights');
+  const scores = options.importance && store.companion('importance');
+  if (scores && options.importance) {
+    accumulateImportance(builder, {
+      kind: options.importance,
+      weights: builder.persistent(store.arena('weights'), [elements], 'f32', 'weights'),
+      gradients: builder.persistent(gradients, [elements], 'f32', 'gradients'),
+      scores: builder.persistent(scores, [elements], 'f32', 'importance'),
+    });
+  }
+  const optimizer = options.optimizer && builder.adopt(new Optimizer(store, options.optimizer));
+  optimizer?.record(builder, gradients, mask);
+  builder.context = '';
+  return { store, mask, gradients, scores, input, optimizer, slot, ring: ring.storage.slice as BufferSlice };
+}
+
+/** Records a network that only answers, on the student's input; gives its logits. */
+function recordTeacher(builder: Builder, source: Graph, input: Value<'f32'>, batch: number): Value<'f32'> {
   const { graph, shapes } = prepareGraph(foldBatchNorm(logitsGraph(source)), { batch });
-  const store = new ParameterStore(builder.gpu, graph);
+  const store = builder.adopt(new ParameterStore(builder.gpu, graph));
   const name = onlyInput(graph);
-  const [input] = inputs.values();
   const { values } = recordForward({
     builder,
     graph,
@@ -283,5 +255,5 @@ function recordTeacher(builder: Builder, source: Graph, inputs: ReadonlyMap<stri
     training: false,
     prefix: 'teacher ',
   });
-  return { store, logits: values.get(graph.outputs[0].name) as Value<'f32'> };
+  return values.get(graph.outputs[0].name) as Value<'f32'>;
 }

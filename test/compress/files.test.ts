@@ -12,7 +12,7 @@ import {
   stageFile,
   stateFile,
 } from '../../src/compress/runFiles.ts';
-import { maskedSparsity, weightSparsity } from '../../src/compress/state.ts';
+import { weightSparsity } from '../../src/compress/state.ts';
 import { decodeState, encodeState } from '../../src/compress/stateFile.ts';
 import { memoryStorage } from '../../src/compress/storage.ts';
 import { fileChecksum } from '../../src/format/encodeModel.ts';
@@ -307,7 +307,5 @@ describe('sparsity', () => {
       ]),
     };
     expect(weightSparsity(graph)).toBe(0.5);
-    expect(maskedSparsity({ graph, masks: new Map([['w', Uint8Array.of(1, 0, 0, 0)]]) })).toBe(0.75);
-    expect(maskedSparsity({ graph, masks: new Map() })).toBe(0);
   });
 });

@@ -1,13 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  arenaRanges,
-  arenaSlice,
-  companionLength,
-  countMask,
-  fullMask,
-  segmentTable,
-} from '../../src/kernels/arena.ts';
-import { random } from '../support/numbers.ts';
+import { arenaRanges, arenaSlice, companionLength, segmentTable } from '../../src/kernels/arena.ts';
 
 describe('arenaRanges', () => {
   it.each([
@@ -46,21 +38,4 @@ it('fills the segment table', () => {
   expect(() => segmentTable(64, [{ offset: 32, elements: 1 }])).toThrow('does not fit');
   expect(() => segmentTable(64, [{ offset: 0, elements: 65 }])).toThrow('does not fit');
   expect(() => segmentTable(64, [{ offset: 0, elements: 1, group: 16 }])).toThrow('group 16');
-});
-
-it('counts the bits of a range of a mask', () => {
-  expect(countMask(fullMask(128), { offset: 32, elements: 77 })).toBe(77);
-  const next = random(1);
-  const mask = Uint32Array.from({ length: 40 }, () => next(0, 2 ** 32));
-  for (const [offset, elements] of [
-    [0, 1],
-    [64, 31],
-    [96, 32],
-    [32, 1000],
-    [0, 1280],
-  ]) {
-    let expected = 0;
-    for (let i = offset; i < offset + elements; i++) expected += (mask[i >> 5] >>> (i & 31)) & 1;
-    expect(countMask(mask, { offset, elements })).toBe(expected);
-  }
 });
