@@ -7,6 +7,7 @@
 // Pixels are split: an image is cut into `chunks` of `chunk` pixels, and split s sums `split_chunks` of these into
 // its own copy of the output (`reduce_splits` adds the copies in a fixed order).
 import package::common::grid::linear_workgroup;
+import package::common::madd::madd;
 
 enable subgroups;
 
@@ -32,10 +33,6 @@ struct Args {
 
 // Registers that hold four pixels of the gradient: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
-
-fn madd(acc: vec4f, g: vec4f, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f) -> vec4f {
-  return acc + g.x * x0 + g.y * x1 + g.z * x2 + g.w * x3;
-}
 
 // A row past the edge reads the last one instead, and is not stored.
 fn load_grad(row: u32, base: u32) -> vec4f {

@@ -5,6 +5,8 @@
 // input it works out once; a tap adds the same distance to all of them. Lanes 0..3 work out the distances
 // of the next four taps and the subgroup broadcasts them, so no table and no bounds check is needed.
 import package::common::grid::linear_workgroup;
+import package::common::madd::madd;
+import package::common::bounds::bounded4;
 
 enable subgroups;
 
@@ -34,10 +36,6 @@ struct Args {
 // Registers that hold the weights of four taps: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
 
-fn madd(acc: vec4f, w: vec4f, x0: vec4f, x1: vec4f, x2: vec4f, x3: vec4f) -> vec4f {
-  return acc + w.x * x0 + w.y * x1 + w.z * x2 + w.w * x3;
-}
-
 // A row past the edge reads the last one instead, and is not stored.
 fn load_weights(row: u32, base: u32) -> vec4f {
   let i = base + min(row, args.m - 1) * args.k;
@@ -60,9 +58,7 @@ fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
   let channel = group * args.m + row;
   var v = acc;
   if (args.bias != 0) { v += bias[channel]; }
-  // Comparisons, not min and max, so that a NaN stays visible.
-  v = select(v, vec4f(args.lo), v < vec4f(args.lo));
-  v = select(v, vec4f(args.hi), v > vec4f(args.hi));
+  v = bounded4(v, args.lo, args.hi);
   let o = at + channel * args.out_channel;
   for (var j = 0u; j < 4; j++) {
     if (pixel + j < args.n) { out[o[j]] = v[j]; }

@@ -2,6 +2,7 @@
 // missing. An implicit matrix product: rows are output channels of one group, columns are output pixels flattened over
 // the batch, k runs over the taps (ic, ky, kx). Tiles and the rest as in matmul_tiled.
 import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded4;
 import package::common::divide::{divide, divide4};
 
 override TM: u32 = 16;
@@ -49,9 +50,7 @@ fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
   let channel = group * args.m + row;
   var v = acc;
   if (args.bias != 0) { v += bias[channel]; }
-  // Comparisons, not min and max, so that a NaN stays visible.
-  v = select(v, vec4f(args.lo), v < vec4f(args.lo));
-  v = select(v, vec4f(args.hi), v > vec4f(args.hi));
+  v = bounded4(v, args.lo, args.hi);
   let o = at + channel * args.out_channel;
   for (var j = 0u; j < 4; j++) {
     if (pixel + j < args.n) { out[o[j]] = v[j]; }

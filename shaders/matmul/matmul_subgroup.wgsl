@@ -7,6 +7,8 @@
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).
 import package::common::grid::linear_workgroup;
+import package::common::madd::madd;
+import package::common::bounds::bounded;
 
 enable subgroups;
 
@@ -35,10 +37,6 @@ struct Args {
 // Registers that hold the tile's column block of A: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
 
-fn madd(acc: vec4f, x: vec4f, b0: vec4f, b1: vec4f, b2: vec4f, b3: vec4f) -> vec4f {
-  return acc + x.x * b0 + x.y * b1 + x.z * b2 + x.w * b3;
-}
-
 // A row or column past the edge reads the last one instead, and is not stored.
 fn load_a(row: u32, base: u32) -> vec4f {
   let i = base + min(row, args.m - 1) * args.a_m;
@@ -56,9 +54,7 @@ fn store(row: u32, col: u32, base: u32, acc: vec4f) {
     if (col + j < args.n) {
       var v = args.alpha * acc[j];
       if (args.beta != 0) { v += args.beta * bias[row * args.bias_m + (col + j) * args.bias_n]; }
-      // Comparisons, not min and max, so that a NaN stays visible.
-      v = select(v, args.lo, v < args.lo);
-      out[o + j * args.out_n] = select(v, args.hi, v > args.hi);
+      out[o + j * args.out_n] = bounded(v, args.lo, args.hi);
     }
   }
 }

@@ -6,6 +6,7 @@
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).
 import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded;
 
 override TM: u32 = 16;
 override TN: u32 = 16;
@@ -51,9 +52,7 @@ fn store(row: u32, col: u32, base: u32, acc: vec4f) {
     if (col + j < args.n) {
       var v = args.alpha * acc[j];
       if (args.beta != 0) { v += args.beta * bias[row * args.bias_m + (col + j) * args.bias_n]; }
-      // Comparisons, not min and max, so that a NaN stays visible.
-      v = select(v, args.lo, v < args.lo);
-      out[o + j * args.out_n] = select(v, args.hi, v > args.hi);
+      out[o + j * args.out_n] = bounded(v, args.lo, args.hi);
     }
   }
 }

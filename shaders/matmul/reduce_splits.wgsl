@@ -1,6 +1,7 @@
 // out[i] = clamp(alpha * (sum over s of parts[s][i]) + beta * bias), f32: the second pass of a split sum.
 // The parts are added in the order of s, so that the result does not depend on scheduling.
 import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded;
 
 override WG: u32 = 64;
 // Elements per invocation.
@@ -29,8 +30,6 @@ fn main(@builtin(workgroup_id) wg: vec3u, @builtin(num_workgroups) count: vec3u,
       let row = i / args.columns % args.rows;
       v += args.beta * bias[row * args.bias_m + i % args.columns * args.bias_n];
     }
-    // Comparisons, not min and max, so that a NaN stays visible.
-    v = select(v, args.lo, v < args.lo);
-    out[args.out_offset + i] = select(v, args.hi, v > args.hi);
+    out[args.out_offset + i] = bounded(v, args.lo, args.hi);
   }
 }

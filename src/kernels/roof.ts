@@ -3,8 +3,7 @@ import type { Plan, Work } from '../gpu/plan.ts';
 import { DirectRecorder } from './direct.ts';
 import { copyShader } from './generated/probe/copy.ts';
 import { dotI8Shader } from './generated/probe/dotI8.ts';
-import { multiplyAddF16Shader } from './generated/probe/multiplyAddF16.ts';
-import { multiplyAddF32Shader } from './generated/probe/multiplyAddF32.ts';
+import { multiplyAddShader } from './generated/probe/multiplyAdd.ts';
 import { spread } from './spread.ts';
 
 /** The best that small probe kernels reach on an adapter: what a kernel's rates are measured against. */
@@ -40,8 +39,11 @@ const COPY_BYTES = 64 * 2 ** 20;
 /** Measures the roof, in about two seconds. Best of several replays: whatever else runs can only slow a probe down. */
 export async function measureRoof(gpu: Gpu, { seconds = 2 }: RoofOptions = {}): Promise<Roof> {
   const { f16, packedDot } = gpu.capabilities;
-  const probes: [keyof Roof, Probe][] = [4, 8].map((chains) => ['f32', multiplyAdd(gpu, multiplyAddF32Shader, chains)]);
-  if (f16) for (const chains of [4, 8]) probes.push(['f16', multiplyAdd(gpu, multiplyAddF16Shader, chains)]);
+  const probes: [keyof Roof, Probe][] = [4, 8].map((chains) => [
+    'f32',
+    multiplyAdd(gpu, { S: 'f32', T: 'vec4f' }, chains),
+  ]);
+  if (f16) for (const chains of [4, 8]) probes.push(['f16', multiplyAdd(gpu, { S: 'f16', T: 'vec4h' }, chains)]);
   if (packedDot) probes.push(['int8', packedProducts(gpu)]);
   probes.push(['bandwidth', copy(gpu)]);
   const roof: Roof = { f32: 0, bandwidth: 0 };
@@ -98,19 +100,15 @@ function fill(gpu: Gpu): { WG: number; groups: number } {
 /** Multiply-adds of one round of the shader per register of four: its four steps. */
 const STEPS = 4;
 
-function multiplyAdd(
-  gpu: Gpu,
-  shader: typeof multiplyAddF32Shader | typeof multiplyAddF16Shader,
-  chains: number,
-): Probe {
+function multiplyAdd(gpu: Gpu, types: { S: string; T: string }, chains: number): Probe {
   const { WG, groups } = fill(gpu);
   return {
     record(recorder, rounds) {
       const out = recorder.temporary('f32', 4 * WG * groups);
-      recorder.dispatch(shader, {
+      recorder.dispatch(multiplyAddShader, {
         operands: { out },
         args: { rounds, x: 0.5, y: 0.25 },
-        tunables: { WG, CHAINS: chains },
+        tunables: { WG, CHAINS: chains, ...types },
         workgroups: [groups, 1, 1],
       });
     },

@@ -2,8 +2,9 @@ import type { Program } from '../gpu/program.ts';
 import type { Shader } from './shader.ts';
 
 /**
- * Settles a shader's tunables: `const` and `alias` declarations are rewritten by name, `override`s are passed on to the
- * pipeline. A name that the shader does not declare is an error, never ignored.
+ * Settles a shader's tunables: `const` and `alias` declarations are rewritten by name (an alias set to a half-precision
+ * type enables `f16`), `override`s are passed on to the pipeline. A name that the shader does not declare is an error,
+ * never ignored.
  * @param immediateBytes size of the arguments where they come with the dispatch (`var<immediate>`) rather than in a
  *   uniform buffer; 0 for the latter
  */
@@ -14,14 +15,18 @@ export function specialise(
 ): Program {
   let { code } = shader;
   const overrides: Record<string, number> = {};
+  let usesHalf = false;
   for (const [name, value] of Object.entries(tunables)) {
     if (value === undefined) continue;
     if (name in shader.overrides) overrides[name] = Number(value);
     else if (name in shader.constants) code = setConstant(code, shader, name, value);
     else if (name in shader.aliases) {
       code = code.replace(new RegExp(`^alias\\s+${name}\\s*=[^;]*;`, 'm'), `alias ${name} = ${value};`);
+      usesHalf ||= HALF.test(String(value));
     } else throw new Error(`Shader ${shader.name} declares no tunable ${name}`);
   }
+  // A module must name the extension before it names the type; its own text is valid without.
+  if (usesHalf && !shader.features.includes('f16')) code = `enable f16;\n${code}`;
   const bindings: Program['bindings'][number][] = shader.args ? [immediateBytes > 0 ? 'immediate' : 'uniform'] : [];
   for (const { binding, access } of Object.values(shader.bindings)) bindings[binding] = access;
   if (immediateBytes === 0) return { name: shader.name, code, overrides, bindings };
@@ -29,6 +34,7 @@ export function specialise(
   return { name: shader.name, code, overrides, bindings, immediateBytes };
 }
 
+const HALF = /^(f16|vec[234](h|<f16>))$/;
 const UNIFORM = /@group\(0\)\s*@binding\(0\)\s*var<uniform>\s+args\s*:/;
 
 function setConstant(code: string, shader: Shader, name: string, value: number | boolean | string): string {

@@ -5,6 +5,7 @@ import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import { type Adapter, cutProduct, type ProductVariant } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
+import { spread } from './spread.ts';
 
 /** A grouped convolution without padding, over distances: a tap never leaves x. Lengths are in elements. */
 export interface ValidConv {
@@ -41,8 +42,6 @@ export function chooseConv(adapter: Adapter, { groups, m, n }: { groups: number;
   return groups > 1 && m < 4 ? { kind: 'direct' } : cutProduct(adapter, m, n).variant;
 }
 
-const DIRECT_WG = 64;
-
 export function validConv(recorder: Recorder, call: ValidConv): void {
   const { x, weights, bias, out, images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt, outAt, label } = call;
   const m = groupOut;
@@ -50,9 +49,7 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   if (m * n === 0) return;
   const variant = chooseConv(recorder.capabilities, { groups, m, n });
   const operands = { x, weights, bias: bias ?? weights, out };
-  // A phase of a strided gradient may have no tap at all; divisions by its sizes are never used, but must be defined.
   const places = {
-    kw: Math.max(1, kw),
     x_channel: xAt.channel,
     x_ky: xAt.ky,
     x_kx: xAt.kx,
@@ -76,20 +73,20 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   if (variant.kind === 'direct') {
     const quads = Math.ceil((oh * ow) / 4);
     const size = images * groups * groupOut * quads;
+    const { wg, span, workgroups } = spread(recorder.capabilities, size);
     recorder.dispatch(convDirectShader, {
       operands,
       args: {
         ...places,
-        kw,
-        kh,
         oc: groups * groupOut,
         group_oc: groupOut,
         group_ic: groupIn,
         quads,
         size,
+        span,
       },
-      tunables: { WG: DIRECT_WG },
-      workgroups: grid(size, DIRECT_WG),
+      tunables: { WG: wg, KH: kh, KW: kw, STRIP: kw > 0 && ow % 4 === 0 && xAt.ox === 1 && xAt.kx === 1 },
+      workgroups,
       work,
       label,
     });
@@ -101,6 +98,8 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
     m,
     n,
     k: groupIn * kh * kw,
+    // A phase of a strided gradient may have no tap at all; divisions by its sizes are never used, but must be defined.
+    kw: Math.max(1, kw),
     khw: Math.max(1, kh * kw),
     x_group: groupIn * xAt.channel,
     tiles_m: tilesM,

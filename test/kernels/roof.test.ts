@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import { copyShader } from '../../src/kernels/generated/probe/copy.ts';
 import { dotI8Shader } from '../../src/kernels/generated/probe/dotI8.ts';
-import { multiplyAddF32Shader } from '../../src/kernels/generated/probe/multiplyAddF32.ts';
+import { multiplyAddShader } from '../../src/kernels/generated/probe/multiplyAdd.ts';
 import { fractionOfRoof, measureRoof, type Roof } from '../../src/kernels/roof.ts';
 import { cachedRoof, readRoof, roofFile } from '../../src/kernels/roofCache.node.ts';
 import { spread } from '../../src/kernels/spread.ts';
@@ -16,15 +16,20 @@ import { randomFloats } from '../support/numbers.ts';
 const QUICK = { seconds: 0.01 };
 
 describe('probes do the work that they are counted for', () => {
-  it.each([4, 8])('multiply-adds, %i registers', async (chains) => {
+  it.for([
+    { chains: 4, S: 'f32', T: 'vec4f' },
+    { chains: 8, S: 'f32', T: 'vec4f' },
+    { chains: 8, S: 'f16', T: 'vec4h' },
+  ])('multiply-adds of $S, $chains registers', async ({ chains, S, T }, { skip }) => {
     const gpu = await testGpu();
+    if (S === 'f16' && !gpu.capabilities.f16) skip('the adapter has no f16');
     const recorder = new DirectRecorder(gpu);
     const out = recorder.temporary('f32', 4 * 16);
     const [rounds, x, y] = [3, 0.5, 0.25];
-    recorder.dispatch(multiplyAddF32Shader, {
+    recorder.dispatch(multiplyAddShader, {
       operands: { out },
       args: { rounds, x, y },
-      tunables: { WG: 8, CHAINS: chains },
+      tunables: { WG: 8, CHAINS: chains, S, T },
       workgroups: [2, 1, 1],
     });
     await recorder.run();
@@ -39,7 +44,8 @@ describe('probes do the work that they are counted for', () => {
       return sum;
     });
     expected.forEach((value, i) => {
-      expect(Math.abs(values[i]! - value)).toBeLessThan(1e-4);
+      // Values settle near 0.5; eleven bits in f16, and eight of them are added.
+      expect(Math.abs(values[i]! - value)).toBeLessThan(S === 'f16' ? 0.1 : 1e-4);
     });
     recorder.dispose();
   });

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { LimitError } from '../../src/gpu/errors.ts';
 import { unaryShader } from '../../src/kernels/generated/elementwise/unary.ts';
 import { channelMomentsShader } from '../../src/kernels/generated/norm/channelMoments.ts';
+import { multiplyAddShader } from '../../src/kernels/generated/probe/multiplyAdd.ts';
 import { encodeArgs, grid, orderOperands } from '../../src/kernels/kernel.ts';
 import { specialise, tunableValue } from '../../src/kernels/specialise.ts';
 
@@ -14,6 +15,13 @@ describe('specialise', () => {
     expect(program.code).toMatch(/^alias T = f32;$/m);
     expect(program.code).toMatch(/^const LANES: f32 = 1;$/m);
     expect(program.bindings).toEqual(['uniform', 'read', 'read_write']);
+  });
+
+  it('enables half precision where an alias asks for it, before everything else', () => {
+    expect(specialise(unaryShader).code).not.toContain('enable f16');
+    expect(specialise(multiplyAddShader, { S: 'f16', T: 'vec4h' }, 16).code).toMatch(
+      /^requires immediate_address_space;\nenable f16;\n/,
+    );
   });
 
   it('leaves what is not given as the file has it', () => {
