@@ -5,9 +5,10 @@ import type { ModelMeta } from '../format/meta.ts';
 import { numberAttribute } from '../graph/attributes.ts';
 import { removeDeadNodes } from '../graph/passes/deadNodes.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
-import { float16ToNumber, floatTensor, numberToFloat16 } from '../graph/tensor.ts';
+import { floatTensor } from '../graph/tensor.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
 import { quantizerLevels } from '../kernels/fakeQuantize.ts';
+import { float16ToNumber, numberToFloat16 } from '../kernels/float16.ts';
 import { FAKE_QUANTIZE } from './quantizeGraph.ts';
 
 export type StoredFloat = 'float16' | 'float32';

@@ -1,6 +1,7 @@
 import { InputError } from '../graph/errors.ts';
-import { float32ToFloat16, numel } from '../graph/tensor.ts';
+import { numel } from '../graph/tensor.ts';
 import type { Tensor } from '../graph/types.ts';
+import { float32ToFloat16 } from '../kernels/float16.ts';
 import { packBits } from './bits.ts';
 import { bytesOf } from './bytes.ts';
 import {

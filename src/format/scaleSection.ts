@@ -1,4 +1,5 @@
-import { float16ToFloat32, float16ToNumber, float32ToFloat16, typedArrayFromBytes } from '../graph/tensor.ts';
+import { typedArrayFromBytes } from '../graph/tensor.ts';
+import { float16ToFloat32, float16ToNumber, float32ToFloat16 } from '../kernels/float16.ts';
 import { packBits, packedBytes, unpackBits } from './bits.ts';
 import { bytesOf, concatBytes } from './bytes.ts';
 

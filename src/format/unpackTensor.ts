@@ -1,6 +1,7 @@
 import { InputError } from '../graph/errors.ts';
-import { float16ToFloat32, numel, typedArrayFromBytes } from '../graph/tensor.ts';
+import { numel, typedArrayFromBytes } from '../graph/tensor.ts';
 import type { Tensor } from '../graph/types.ts';
+import { float16ToFloat32 } from '../kernels/float16.ts';
 import { unpackBits } from './bits.ts';
 import { type EncodedTensor, scaleIndexer } from './encodedTensor.ts';
 import { decodeBitmap, decodeGaps } from './sparse.ts';

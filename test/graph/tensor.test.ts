@@ -1,16 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/graph/errors.ts';
 import { castTensor } from '../../src/graph/fold/layout.ts';
-import {
-  clampToSafeInteger,
-  float16ToNumber,
-  float32ToFloat16,
-  floatTensor,
-  numberToFloat16,
-  numel,
-  toFloat32,
-  toNumbers,
-} from '../../src/graph/tensor.ts';
+import { clampToSafeInteger, floatTensor, numel, toFloat32, toNumbers } from '../../src/graph/tensor.ts';
+import { float16ToNumber, float32ToFloat16, numberToFloat16 } from '../../src/kernels/float16.ts';
 import { generator, sketchModel } from '../onnx/build.ts';
 import { runOnnxruntime } from '../onnx/ort.ts';
 
