@@ -7,6 +7,7 @@
 import package::common::grid::linear_workgroup;
 import package::common::madd::madd;
 import package::common::bounds::bounded4;
+import package::common::weights::{WeightLayout, weight, weight4};
 
 enable subgroups;
 
@@ -22,24 +23,35 @@ struct Args {
   x_offset: u32, x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
   ow: u32, ohw: u32, // output columns computed, and pixels
   out_offset: u32, out_image: u32, out_channel: u32, out_oy: u32, out_ox: u32, // where they go
-  w_offset: u32,
+  w_rows: u32, w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
   tiles_m: u32, group_workgroups: u32, groups: u32,
   bias: u32, lo: f32, hi: f32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
+// Binding 2 is common/weights' own.
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+// Whether a tensor of the result's layout is added before the bounds.
+const RESIDUAL: bool = false;
+
+fn weight_layout() -> WeightLayout {
+  return WeightLayout(args.w_rows, args.k, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
+}
 
 // Registers that hold the weights of four taps: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
 
 // A row past the edge reads the last one instead, and is not stored.
-fn load_weights(row: u32, base: u32) -> vec4f {
-  let i = base + min(row, args.m - 1) * args.k;
-  return vec4f(weights[i], weights[i + 1], weights[i + 2], weights[i + 3]);
+fn load_weights(row: u32, k: u32, group: u32) -> vec4f {
+  return weight4(group * args.m + min(row, args.m - 1), k, weight_layout());
+}
+
+fn load_weight(row: u32, k: u32, group: u32) -> f32 {
+  return weight(group * args.m + min(row, args.m - 1), k, weight_layout());
 }
 
 fn load_x(at: vec4u, tap: u32) -> vec4f {
@@ -58,8 +70,9 @@ fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
   let channel = group * args.m + row;
   var v = acc;
   if (args.bias != 0) { v += bias[channel]; }
-  v = bounded4(v, args.lo, args.hi);
   let o = at + channel * args.out_channel;
+  if (RESIDUAL) { v += vec4f(residual[o.x], residual[o.y], residual[o.z], residual[o.w]); }
+  v = bounded4(v, args.lo, args.hi);
   for (var j = 0u; j < 4; j++) {
     if (pixel + j < args.n) { out[o[j]] = v[j]; }
   }
@@ -85,7 +98,6 @@ fn main(
   let oy = in_image / args.ow;
   let ox = in_image - oy * args.ow;
   let at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
-  let w_group = args.w_offset + group * args.m * args.k;
 
   var acc0 = vec4f();
   var acc1 = vec4f();
@@ -109,11 +121,11 @@ fn main(
     let k = 4 * i;
     let distance = tap_distance(k + lane % 4);
     var w: array<vec4f, HELD>;
-    w[0] = load_weights(row + lane % ROWS, w_group + k);
-    if (HELD > 1) { w[1 % HELD] = load_weights(row + lane + SUBGROUP, w_group + k); }
+    w[0] = load_weights(row + lane % ROWS, k, group);
+    if (HELD > 1) { w[1 % HELD] = load_weights(row + lane + SUBGROUP, k, group); }
     if (HELD > 2) {
-      w[2 % HELD] = load_weights(row + lane + 2 * SUBGROUP, w_group + k);
-      w[3 % HELD] = load_weights(row + lane + 3 * SUBGROUP, w_group + k);
+      w[2 % HELD] = load_weights(row + lane + 2 * SUBGROUP, k, group);
+      w[3 % HELD] = load_weights(row + lane + 3 * SUBGROUP, k, group);
     }
     let x0 = load_x(at, subgroupBroadcast(distance, 0u));
     let x1 = load_x(at, subgroupBroadcast(distance, 1u));
@@ -140,28 +152,27 @@ fn main(
       acc15 = madd(acc15, subgroupBroadcast(w[15 / SUBGROUP % HELD], 15u % SUBGROUP), x0, x1, x2, x3);
     }
   }
-  let last = args.m - 1;
   for (var k = 4 * steps; k < args.k; k++) {
     let xk = load_x(at, tap_distance(k));
-    acc0 += weights[w_group + min(row + 0, last) * args.k + k] * xk;
-    acc1 += weights[w_group + min(row + 1, last) * args.k + k] * xk;
-    acc2 += weights[w_group + min(row + 2, last) * args.k + k] * xk;
-    acc3 += weights[w_group + min(row + 3, last) * args.k + k] * xk;
+    acc0 += load_weight(row + 0, k, group) * xk;
+    acc1 += load_weight(row + 1, k, group) * xk;
+    acc2 += load_weight(row + 2, k, group) * xk;
+    acc3 += load_weight(row + 3, k, group) * xk;
     if (ROWS > 4) {
-      acc4 += weights[w_group + min(row + 4, last) * args.k + k] * xk;
-      acc5 += weights[w_group + min(row + 5, last) * args.k + k] * xk;
-      acc6 += weights[w_group + min(row + 6, last) * args.k + k] * xk;
-      acc7 += weights[w_group + min(row + 7, last) * args.k + k] * xk;
+      acc4 += load_weight(row + 4, k, group) * xk;
+      acc5 += load_weight(row + 5, k, group) * xk;
+      acc6 += load_weight(row + 6, k, group) * xk;
+      acc7 += load_weight(row + 7, k, group) * xk;
     }
     if (ROWS > 8) {
-      acc8 += weights[w_group + min(row + 8, last) * args.k + k] * xk;
-      acc9 += weights[w_group + min(row + 9, last) * args.k + k] * xk;
-      acc10 += weights[w_group + min(row + 10, last) * args.k + k] * xk;
-      acc11 += weights[w_group + min(row + 11, last) * args.k + k] * xk;
-      acc12 += weights[w_group + min(row + 12, last) * args.k + k] * xk;
-      acc13 += weights[w_group + min(row + 13, last) * args.k + k] * xk;
-      acc14 += weights[w_group + min(row + 14, last) * args.k + k] * xk;
-      acc15 += weights[w_group + min(row + 15, last) * args.k + k] * xk;
+      acc8 += load_weight(row + 8, k, group) * xk;
+      acc9 += load_weight(row + 9, k, group) * xk;
+      acc10 += load_weight(row + 10, k, group) * xk;
+      acc11 += load_weight(row + 11, k, group) * xk;
+      acc12 += load_weight(row + 12, k, group) * xk;
+      acc13 += load_weight(row + 13, k, group) * xk;
+      acc14 += load_weight(row + 14, k, group) * xk;
+      acc15 += load_weight(row + 15, k, group) * xk;
     }
   }
 

@@ -4,6 +4,7 @@
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded4;
 import package::common::divide::{divide, divide4};
+import package::common::weights::{WeightLayout, weight};
 
 override TM: u32 = 16;
 override TN: u32 = 16;
@@ -16,24 +17,33 @@ struct Args {
   x_offset: u32, x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
   ow: u32, ohw: u32, // output columns computed, and pixels
   out_offset: u32, out_image: u32, out_channel: u32, out_oy: u32, out_ox: u32, // where they go
-  w_offset: u32,
+  w_rows: u32, w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
   tiles_m: u32, group_workgroups: u32, groups: u32,
   bias: u32, lo: f32, hi: f32,
 }
 
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weights: array<f32>;
+// Binding 2 is common/weights' own.
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+// Whether a tensor of the result's layout is added before the bounds.
+const RESIDUAL: bool = false;
+
+fn weight_layout() -> WeightLayout {
+  return WeightLayout(args.w_rows, args.k, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
+}
 
 var<workgroup> w_tile: array<vec4f, K_STEP * TM>;
 var<workgroup> x_tile: array<vec4f, K_STEP * TN>;
 
-fn load_weights(row: u32, k: u32, base: u32) -> vec4f {
+fn load_weights(row: u32, k: u32, group: u32) -> vec4f {
   if (k >= args.k) { return vec4f(); }
-  let i = min(vec4u(row, row + 1, row + 2, row + 3), vec4u(args.m - 1)) * args.k + (base + k);
-  return vec4f(weights[i.x], weights[i.y], weights[i.z], weights[i.w]);
+  let r = min(vec4u(row, row + 1, row + 2, row + 3), vec4u(args.m - 1)) + group * args.m;
+  let w = weight_layout();
+  return vec4f(weight(r.x, k, w), weight(r.y, k, w), weight(r.z, k, w), weight(r.w, k, w));
 }
 
 fn load_x(at: vec4u, k: u32) -> vec4f {
@@ -50,8 +60,9 @@ fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
   let channel = group * args.m + row;
   var v = acc;
   if (args.bias != 0) { v += bias[channel]; }
-  v = bounded4(v, args.lo, args.hi);
   let o = at + channel * args.out_channel;
+  if (RESIDUAL) { v += vec4f(residual[o.x], residual[o.y], residual[o.z], residual[o.w]); }
+  v = bounded4(v, args.lo, args.hi);
   for (var j = 0u; j < 4; j++) {
     if (pixel + j < args.n) { out[o[j]] = v[j]; }
   }
@@ -76,7 +87,6 @@ fn main(
   let oy = divide4(in_image, args.ow);
   let ox = in_image - oy * args.ow;
   let at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
-  let w_group = args.w_offset + group * args.m * args.k;
 
   var acc0 = vec4f();
   var acc1 = vec4f();
@@ -84,7 +94,7 @@ fn main(
   var acc3 = vec4f();
   for (var k = 0u; k < args.k; k += K_STEP) {
     for (var i = local; i < K_STEP * TM; i += TM * TN) {
-      w_tile[i % K_STEP * TM + i / K_STEP] = load_weights(row + 4 * (i / K_STEP), k + i % K_STEP, w_group);
+      w_tile[i % K_STEP * TM + i / K_STEP] = load_weights(row + 4 * (i / K_STEP), k + i % K_STEP, group);
     }
     for (var kk = id.y; kk < K_STEP; kk += TM) {
       x_tile[kk * TN + id.x] = load_x(at, k + kk);

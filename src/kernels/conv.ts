@@ -1,5 +1,7 @@
 import type { ConvShape } from './convShape.ts';
+import type { DenseWeights } from './denseWeights.ts';
 import type { Operand, Recorder } from './kernel.ts';
+import type { PackedOperand } from './packedOperand.ts';
 import { type PaddedPlanes, padPlanes } from './padPlanes.ts';
 import { validConv } from './validConv.ts';
 
@@ -15,13 +17,14 @@ export function padInput(recorder: Recorder, x: Operand<'f32'>, shape: ConvShape
   });
 }
 
-/** out = clamp(x * weights + bias): ONNX Conv, groups, strides and dilations included. */
+/** out = clamp(x * weights + bias + residual): ONNX Conv, groups, strides and dilations included. */
 export function conv(
   recorder: Recorder,
   {
     x,
     weights,
     bias,
+    residual,
     out,
     shape,
     padded,
@@ -33,8 +36,10 @@ export function conv(
     /** x after `padInput`, where that was done before. */
     padded?: PaddedPlanes | undefined;
     /** [oc, ic / groups, kh, kw] */
-    weights: Operand<'f32'>;
+    weights: Operand<'f32'> | PackedOperand<DenseWeights>;
     bias?: Operand<'f32'>;
+    /** [n, oc, oh, ow], added before the bounds. */
+    residual?: Operand<'f32'>;
     out: Operand<'f32'>;
     shape: ConvShape;
     lo?: number;
@@ -50,6 +55,7 @@ export function conv(
     x: source.operand,
     weights,
     bias,
+    residual,
     out,
     images: n,
     groups,

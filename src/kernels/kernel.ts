@@ -14,6 +14,11 @@ export interface Operand<T extends Scalar = Scalar> {
   readonly elements: number;
 }
 
+/** The same memory, for a kernel that reads it as words. */
+export function asWords<O extends Operand>(operand: O): O & Operand<'u32'> {
+  return { ...operand, dtype: 'u32', elements: operand.dtype === 'f16' ? operand.elements / 2 : operand.elements };
+}
+
 export type Operands<S extends Shader> = { readonly [K in keyof S['bindings']]: Operand<S['bindings'][K]['element']> };
 
 export interface KernelCall<S extends Shader> {

@@ -1,8 +1,10 @@
+import { bindWeights, type DenseWeights } from './denseWeights.ts';
 import { convDirectShader } from './generated/conv/convDirect.ts';
 import { convSubgroupShader } from './generated/conv/convSubgroup.ts';
 import { convTiledShader } from './generated/conv/convTiled.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
+import type { PackedOperand } from './packedOperand.ts';
 import { type Adapter, cutProduct, type ProductVariant } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
@@ -10,8 +12,11 @@ import { spread } from './spread.ts';
 /** A grouped convolution without padding, over distances: a tap never leaves x. Lengths are in elements. */
 export interface ValidConv {
   x: Operand<'f32'>;
-  weights: Operand<'f32'>;
+  /** [groups · groupOut][groupIn · kh · kw] */
+  weights: Operand<'f32'> | PackedOperand<DenseWeights>;
   bias?: Operand<'f32'>;
+  /** Added before the bounds; laid out like `out`. */
+  residual?: Operand<'f32'>;
   out: Operand<'f32'>;
   images: number;
   groups: number;
@@ -43,12 +48,17 @@ export function chooseConv(adapter: Adapter, { groups, m, n }: { groups: number;
 }
 
 export function validConv(recorder: Recorder, call: ValidConv): void {
-  const { x, weights, bias, out, images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt, outAt, label } = call;
+  const { x, bias, residual, out, images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt, outAt, label } = call;
   const m = groupOut;
   const n = images * oh * ow;
   if (m * n === 0) return;
   const variant = chooseConv(recorder.capabilities, { groups, m, n });
-  const operands = { x, weights, bias: bias ?? weights, out };
+  const weights = bindWeights(call.weights, {
+    rows: groups * groupOut,
+    k: groupIn * kh * kw,
+    offset: call.weightsOffset,
+  });
+  const operands = { x, weights: weights.operand, bias: bias ?? x, residual: residual ?? x, out };
   const places = {
     x_channel: xAt.channel,
     x_ky: xAt.ky,
@@ -64,11 +74,12 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
     out_channel: outAt.channel,
     out_oy: outAt.oy,
     out_ox: outAt.ox,
-    w_offset: call.weightsOffset ?? 0,
+    ...weights.args,
     bias: bias ? 1 : 0,
     lo: call.lo ?? LOWEST,
     hi: call.hi ?? HIGHEST,
   };
+  const tunables = { ...weights.tunables, RESIDUAL: residual !== undefined };
   const work = { flops: 2 * m * n * groups * groupIn * kh * kw };
   if (variant.kind === 'direct') {
     const quads = Math.ceil((oh * ow) / 4);
@@ -85,7 +96,7 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
         size,
         span,
       },
-      tunables: { WG: wg, KH: kh, KW: kw, STRIP: kw > 0 && ow % 4 === 0 && xAt.ox === 1 && xAt.kx === 1 },
+      tunables: { ...tunables, WG: wg, KH: kh, KW: kw, STRIP: kw > 0 && ow % 4 === 0 && xAt.ox === 1 && xAt.kx === 1 },
       workgroups,
       work,
       label,
@@ -108,8 +119,8 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   };
   const shared = { operands, args, workgroups: grid(tilesM * tilesN * groups, 1), work, label };
   if (variant.kind === 'subgroup') {
-    recorder.dispatch(convSubgroupShader, { ...shared, tunables: subgroupTunables(variant) });
+    recorder.dispatch(convSubgroupShader, { ...shared, tunables: { ...tunables, ...subgroupTunables(variant) } });
   } else {
-    recorder.dispatch(convTiledShader, { ...shared, tunables: { TM: variant.tm, TN: variant.tn } });
+    recorder.dispatch(convTiledShader, { ...shared, tunables: { ...tunables, TM: variant.tm, TN: variant.tn } });
   }
 }
