@@ -75,68 +75,110 @@ export function writeContainer(metadata: Iterable<[string, string]>, sorted: rea
   return concatBytes(header, ...sorted.map(({ bytes }) => bytes));
 }
 
+/** What a header says; offsets count from the start of the payload. */
+export interface ContainerHeader {
+  metadata: Map<string, string>;
+  /** In the order of their bytes, which they cover without overlap or hole. */
+  entries: ContainerEntry[];
+  /** Bytes before the payload: length field, JSON, padding. */
+  headerBytes: number;
+  payloadBytes: number;
+}
+
+export interface ContainerEntry {
+  name: string;
+  dtype: string;
+  shape: readonly number[];
+  start: number;
+  end: number;
+}
+
 /** Reads a container; `file` names it in messages. The tensors are views of `bytes`. */
 export function readContainer(bytes: Uint8Array, file: string): Container {
-  const { header, payload, headerBytes } = splitHeader(bytes, file);
+  const header = readHeader(bytes, file, bytes.length);
+  const payload = bytes.subarray(header.headerBytes);
+  const tensors = header.entries.map(({ name, dtype, shape, start, end }): [string, ContainerTensor] => [
+    name,
+    { name, dtype, shape, bytes: payload.subarray(start, end) },
+  ]);
+  return { metadata: header.metadata, tensors: new Map(tensors), payload, headerBytes: header.headerBytes };
+}
+
+/**
+ * Bytes up to the payload, from the first eight of a file.
+ * @param fileBytes length of the whole file, where it is known: what the header claims must fit into it
+ */
+export function headerLength(bytes: Uint8Array, file: string, fileBytes?: number): number {
+  if (bytes.length < 8) throw new InputError(`${file} has ${bytes.length} bytes: too short for a safetensors header.`);
+  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
+  if (length > BigInt(Math.min(MAX_HEADER_BYTES, (fileBytes ?? Number.MAX_SAFE_INTEGER) - 8))) {
+    const limit = fileBytes === undefined ? `at most ${MAX_HEADER_BYTES} are read` : `the file has ${fileBytes} bytes`;
+    throw new InputError(
+      `${file}: the header length is ${length}, but ${limit}: not a safetensors file, or a truncated one.`,
+    );
+  }
+  return 8 + Number(length);
+}
+
+/** Reads the header at the start of `bytes`, which hold at least all of it. `fileBytes` as in `headerLength`. */
+export function readHeader(bytes: Uint8Array, file: string, fileBytes?: number): ContainerHeader {
+  const headerBytes = headerLength(bytes, file, fileBytes);
+  const most = fileBytes === undefined ? Number.MAX_SAFE_INTEGER : fileBytes - headerBytes;
   const metadata = new Map<string, string>();
-  const found: (ContainerTensor & { start: number; end: number })[] = [];
-  for (const [name, entry] of Object.entries(header)) {
+  const entries: ContainerEntry[] = [];
+  for (const [name, entry] of Object.entries(parseHeader(bytes.subarray(8, headerBytes), file))) {
     if (name === '__metadata__') {
       for (const [key, value] of Object.entries(expectObject(entry, `${file}: __metadata__`))) {
         metadata.set(key, expectString(value, `${file}: __metadata__ ${show(key)}`));
       }
     } else {
-      found.push(readEntry(name, entry, payload, `${file}: tensor ${show(name)}`));
+      entries.push(readEntry(name, entry, most, `${file}: tensor ${show(name)}`));
     }
   }
-  found.sort((a, b) => a.start - b.start || a.end - b.end);
+  entries.sort((a, b) => a.start - b.start || a.end - b.end);
   let next = 0;
-  for (const { name, start, end } of found) {
+  for (const { name, start, end } of entries) {
     if (start !== next) {
       const fault = start < next ? 'overlaps the tensor before it' : 'leaves a hole before it';
       throw new InputError(`${file}: tensor ${show(name)} ${fault} (data_offsets begin at ${start}, not ${next}).`);
     }
     next = end;
   }
-  if (next !== payload.length) {
-    throw new InputError(
-      `${file}: the tensors end at byte ${next} of the payload, but it has ${payload.length} bytes.`,
-    );
-  }
-  return { metadata, tensors: new Map(found.map((tensor) => [tensor.name, tensor])), payload, headerBytes };
+  if (fileBytes !== undefined) checkPayload(next, most, file);
+  return { metadata, entries, headerBytes, payloadBytes: next };
 }
 
-function splitHeader(bytes: Uint8Array, file: string) {
-  if (bytes.length < 8) throw new InputError(`${file} has ${bytes.length} bytes: too short for a safetensors header.`);
-  const length = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true);
-  if (length > BigInt(Math.min(MAX_HEADER_BYTES, bytes.length - 8))) {
+/** @throws InputError where the payload is longer or shorter than what the tensors cover */
+export function checkPayload(covered: number, payloadBytes: number, file: string): void {
+  if (covered !== payloadBytes) {
     throw new InputError(
-      `${file}: the header length is ${length}, but the file has ${bytes.length} bytes: not a safetensors file, or a truncated one.`,
+      `${file}: the tensors end at byte ${covered} of the payload, but it has ${payloadBytes} bytes.`,
     );
   }
-  const headerBytes = 8 + Number(length);
+}
+
+function parseHeader(bytes: Uint8Array, file: string): Record<string, unknown> {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(8, headerBytes));
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
     throw new InputError(`${file}: the header is not valid UTF-8.`);
   }
-  const header = expectObject(parseJson(text, `${file}: the header`), `${file}: the header`);
-  return { header, payload: bytes.subarray(headerBytes), headerBytes };
+  return expectObject(parseJson(text, `${file}: the header`), `${file}: the header`);
 }
 
-function readEntry(name: string, entry: unknown, payload: Uint8Array, where: string) {
+function readEntry(name: string, entry: unknown, payloadBytes: number, where: string): ContainerEntry {
   const { dtype, shape: shapeJson, data_offsets } = expectObject(entry, where);
   const elementBytes = typeof dtype === 'string' && Object.hasOwn(ELEMENT_BYTES, dtype) ? ELEMENT_BYTES[dtype]! : 0;
   if (elementBytes === 0) throw new InputError(`${where}: dtype ${show(dtype)} is not one that this version reads.`);
   const shape = expectShape(shapeJson, `${where}: the shape`);
   const offsets = expectArray(data_offsets, `${where}: data_offsets`);
   expectInteger(offsets.length, 2, 2, `${where}: the number of data_offsets`);
-  const start = expectInteger(offsets[0], 0, payload.length, `${where}: data_offsets[0]`);
-  const end = expectInteger(offsets[1], start, payload.length, `${where}: data_offsets[1]`);
+  const start = expectInteger(offsets[0], 0, payloadBytes, `${where}: data_offsets[0]`);
+  const end = expectInteger(offsets[1], start, payloadBytes, `${where}: data_offsets[1]`);
   const size = numel(shape) * elementBytes;
   if (size !== end - start) {
     throw new InputError(`${where}: its shape takes ${size} bytes, but its data_offsets span ${end - start}.`);
   }
-  return { name, dtype: dtype as string, shape, bytes: payload.subarray(start, end), start, end };
+  return { name, dtype: dtype as string, shape, start, end };
 }
