@@ -214,11 +214,12 @@ export async function buildPlan<T>(
   gpu: Gpu,
   label: string,
   record: (builder: Builder) => T,
+  options: { dispatchesPerSubmit?: number } = {},
 ): Promise<{ compiled: CompiledPlan; parts: T }> {
   const builder = new Builder(gpu);
   try {
     const parts = record(builder);
-    return { compiled: await builder.compile(label), parts };
+    return { compiled: await builder.compile(label, options), parts };
   } catch (error) {
     builder.dispose();
     throw error;

@@ -3,7 +3,7 @@ import type { Graph, Node } from '../graph/types.ts';
 import { absorbClamps } from './absorb.ts';
 import type { Builder } from './builder.ts';
 import type { ForwardContext } from './operator.ts';
-import type { ParameterStore } from './parameters.ts';
+import type { ParameterSource } from './parameters.ts';
 import { findOperator } from './registry.ts';
 import type { Value } from './value.ts';
 
@@ -12,7 +12,7 @@ export interface ForwardRequest {
   /** Specialised: every shape static, everything that can be folded is. */
   graph: Graph;
   shapes: ReadonlyMap<string, readonly number[]>;
-  store: ParameterStore;
+  store: ParameterSource;
   inputs: ReadonlyMap<string, Value<'f32'>>;
   training: boolean;
   /** Put before the labels, to tell a teacher's dispatches from a student's. */

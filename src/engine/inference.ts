@@ -3,9 +3,9 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph } from '../graph/types.ts';
-import { buildPlan, type CompiledPlan } from './builder.ts';
+import { type Builder, buildPlan, type CompiledPlan } from './builder.ts';
 import { recordForward } from './forward.ts';
-import { ParameterStore } from './parameters.ts';
+import { type ParameterSource, ParameterStore } from './parameters.ts';
 import { prepareGraph } from './prepare.ts';
 import { elementsOf, type Value } from './value.ts';
 
@@ -14,6 +14,10 @@ export interface InferenceOptions {
   batch?: number;
   /** Fixed shapes of inputs whose other dimensions are symbolic too. */
   inputShapes?: Record<string, number[]>;
+  /** Initializers that are on the GPU already and outlive the model; by default it puts up its own. */
+  parameters?: (graph: Graph) => ParameterSource;
+  /** See `PlanOptions`. */
+  dispatchesPerSubmit?: number;
 }
 
 /** A graph compiled for inference at one batch size: the plan is made once and replayed by every run. */
@@ -34,10 +38,10 @@ export class InferenceModel {
   }
 
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
-    const { batch, inputShapes } = options;
+    const { batch, inputShapes, parameters, dispatchesPerSubmit } = options;
     const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
-    const { compiled, parts } = await buildPlan(gpu, `inference of ${source.name}`, (builder) => {
-      const store = builder.adopt(new ParameterStore(gpu, graph));
+    const record = (builder: Builder) => {
+      const store = parameters?.(graph) ?? builder.adopt(new ParameterStore(gpu, graph));
       const inputs = new Map(
         graph.inputs.map(({ name }) => [name, builder.own(shapes.get(name) as number[], 'f32', name)]),
       );
@@ -50,7 +54,9 @@ export class InferenceModel {
         results.set(name, value);
       }
       return results;
-    });
+    };
+    const splitting = dispatchesPerSubmit === undefined ? {} : { dispatchesPerSubmit };
+    const { compiled, parts } = await buildPlan(gpu, `inference of ${source.name}`, record, splitting);
     return new InferenceModel(gpu, graph, compiled, parts);
   }
 
@@ -103,9 +109,13 @@ export class InferenceModel {
       this.write(name, data);
     }
     this.#plan.plan.replay();
-    const outputs = new Map<string, Float32Array<ArrayBuffer>>();
-    for (const { name } of this.outputs) outputs.set(name, await this.read(name));
-    return outputs;
+    return this.readOutputs();
+  }
+
+  /** Reads every output. The copies are queued before this returns, so that another run may be queued behind it. */
+  async readOutputs(): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+    const read = this.outputs.map(async ({ name }) => [name, await this.read(name)] as const);
+    return new Map(await Promise.all(read));
   }
 
   dispose(): void {

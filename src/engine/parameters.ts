@@ -16,6 +16,12 @@ export interface Parameter {
   readonly offset: number;
 }
 
+/** Where a plan finds the float initializers of its graph on the GPU. */
+export interface ParameterSource {
+  find(name: string): Pick<Parameter, 'shape'> | undefined;
+  slice(name: string): BufferSlice;
+}
+
 export type ArenaName = 'weights' | 'state' | 'constants';
 
 interface Arena {
@@ -32,7 +38,7 @@ const TRAINED: ReadonlySet<Role> = new Set(['weight', 'bias', 'norm', 'scale']);
  * keeps up (`state`) and what never changes (`constants`). One arena per kind lets the optimizer, sensitivity and
  * pruning work on all parameters with one dispatch, and a checkpoint copy one range.
  */
-export class ParameterStore {
+export class ParameterStore implements ParameterSource {
   readonly gpu: Gpu;
   readonly #arenas: Record<ArenaName, Arena> = {
     weights: { parameters: [], elements: 0 },
