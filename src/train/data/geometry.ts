@@ -1,16 +1,11 @@
 import { InputError } from '../../graph/errors.ts';
+import { centreCrop, type Geometry, resizedSize } from '../../kernels/imageGeometry.ts';
 import type { Preprocess } from './preprocess.ts';
 
 /** Pixels of one image, after decoding or after a resize; 8192 x 8192, 200 MB in colour. */
 export const MAX_PIXELS = 2 ** 26;
 
-export interface Geometry {
-  /** Size after the resize, before the crop. */
-  width: number;
-  height: number;
-  /** Window that is kept; the whole image where there is no crop. */
-  crop: { left: number; top: number; width: number; height: number };
-}
+export type { Geometry } from '../../kernels/imageGeometry.ts';
 
 /**
  * Where an image of width x height ends up. The longer side after a resize of the shorter is rounded to the nearest
@@ -25,14 +20,7 @@ export function imageGeometry(
   preprocess: Pick<Preprocess, 'resize' | 'crop'>,
 ): Geometry {
   const { resize, crop } = preprocess;
-  let size = { width, height };
-  if (resize && 'shortSide' in resize) {
-    const short = Math.min(width, height);
-    const scaled = (side: number) => Math.round((side * resize.shortSide) / short);
-    size = { width: scaled(width), height: scaled(height) };
-  } else if (resize) {
-    size = { width: resize.width, height: resize.height };
-  }
+  const size = resizedSize(width, height, resize);
   if (crop !== undefined && (crop > size.width || crop > size.height)) {
     throw new InputError(`${source}: crop ${crop} is larger than the image, ${size.width} x ${size.height}.`);
   }
@@ -43,9 +31,7 @@ export function imageGeometry(
       `${source}: ${width} x ${height} pixels resized to ${size.width} x ${size.height} exceed ${MAX_PIXELS} pixels.`,
     );
   }
-  const left = Math.floor((size.width - kept.width) / 2);
-  const top = Math.floor((size.height - kept.height) / 2);
-  return { ...size, crop: { left, top, ...kept } };
+  return centreCrop(size, kept);
 }
 
 /** The size that every image ends up with, whatever it was; undefined where it depends on the image. */

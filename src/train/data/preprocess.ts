@@ -4,9 +4,9 @@
  */
 import * as v from 'valibot';
 import { InputError } from '../../graph/errors.ts';
+import type { Resize } from '../../kernels/imageGeometry.ts';
 
-/** `shortSide` keeps the aspect ratio. */
-export type Resize = { width: number; height: number } | { shortSide: number };
+export type { Resize } from '../../kernels/imageGeometry.ts';
 
 export interface Preprocess {
   /** A pixel p in 0..255 becomes (p * scale - mean[c]) / std[c]. */

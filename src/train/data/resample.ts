@@ -5,47 +5,10 @@
  * Source of the method: Heckbert, "Filtering by Repeated Integration" and the classic two-pass resampling; weights are
  * rounded to 22 bits after the point and each pass to bytes, as PIL documents for 8-bit images.
  */
-import type { Geometry } from './geometry.ts';
+import type { Geometry } from '../../kernels/imageGeometry.ts';
+import { TAP_POINT, type Taps, triangleTaps } from '../../kernels/triangleTaps.ts';
 
-const POINT = 22;
-const HALF = 2 ** (POINT - 1);
-
-interface Taps {
-  /** First input position of output position i. */
-  first: Int32Array;
-  /** Number of input positions. */
-  count: Int32Array;
-  /** Weights of output position i at `i * width`, scaled by 2^22; they sum to about 2^22, so sums fit 31 bits. */
-  weights: Int32Array;
-  width: number;
-}
-
-/** Weights for output positions from .. from + count - 1 of `outLength`, over `inLength` input positions. */
-function triangleTaps(inLength: number, outLength: number, from: number, count: number): Taps {
-  const ratio = inLength / outLength;
-  const radius = Math.max(1, ratio);
-  const width = 2 * Math.ceil(radius) + 1;
-  const taps: Taps = {
-    first: new Int32Array(count),
-    count: new Int32Array(count),
-    weights: new Int32Array(count * width),
-    width,
-  };
-  for (let i = 0; i < count; i++) {
-    const centre = (from + i + 0.5) * ratio;
-    const first = Math.max(0, Math.floor(centre - radius + 0.5));
-    const end = Math.min(inLength, Math.floor(centre + radius + 0.5));
-    const weight = (position: number) => Math.max(0, 1 - Math.abs(position + 0.5 - centre) / radius);
-    let sum = 0;
-    for (let position = first; position < end; position++) sum += weight(position);
-    for (let position = first; position < end; position++) {
-      taps.weights[i * width + position - first] = Math.floor((weight(position) / sum) * 2 ** POINT + 0.5);
-    }
-    taps.first[i] = first;
-    taps.count[i] = end - first;
-  }
-  return taps;
-}
+const HALF = 2 ** (TAP_POINT - 1);
 
 /**
  * Resizes planar bytes and cuts a window out of the result.
@@ -84,7 +47,7 @@ function resampleRow(row: Uint8Array, taps: Taps, out: Uint8Array): void {
     const weight = x * taps.width;
     let sum = HALF;
     for (let tap = 0; tap < taps.count[x]!; tap++) sum += row[first + tap]! * taps.weights[weight + tap]!;
-    out[x] = clampByte(sum >> POINT);
+    out[x] = clampByte(sum >> TAP_POINT);
   }
 }
 
@@ -97,7 +60,7 @@ function resampleColumns(rows: Uint8Array, top: number, width: number, taps: Tap
       const weight = taps.weights[y * taps.width + tap]!;
       for (let x = 0; x < width; x++) sums[x] = sums[x]! + rows[start + x]! * weight;
     }
-    for (let x = 0; x < width; x++) out[y * width + x] = clampByte(sums[x]! >> POINT);
+    for (let x = 0; x < width; x++) out[y * width + x] = clampByte(sums[x]! >> TAP_POINT);
   }
 }
 
