@@ -4,7 +4,8 @@ import { prepareGraph } from '../engine/prepare.ts';
 import { type CompressedModel, decodeModel, isCompressedModel } from '../format/decodeModel.ts';
 import { InputError } from '../graph/errors.ts';
 import type { Graph } from '../graph/types.ts';
-import { readOnnxFile } from '../onnx/node.ts';
+import { readQuantizedOnnxFile } from '../onnx/node.ts';
+import type { QuantizedWeight } from '../onnx/quantizedWeight.ts';
 import { readInput } from '../train/data/node/files.ts';
 import { type Preprocess, parsePreprocess } from '../train/data/preprocess.ts';
 import { onlyInput } from '../train/input.ts';
@@ -21,6 +22,8 @@ export interface OpenedModel {
   /** Of the file (ONNX: without tensors in files beside it). */
   bytes: number;
   graph: Graph;
+  /** Integers behind float32 initializers of an ONNX file. */
+  weights?: Map<string, QuantizedWeight>;
   /** Where the file is a compressed one. */
   compressed?: CompressedModel;
   /** What a compressed file remembers. */
@@ -43,8 +46,8 @@ export function addModelOptions(command: Command): Command {
 export async function openModel(path: string, flags: ModelFlags = {}): Promise<OpenedModel> {
   const bytes = await readInput(path);
   if (!looksLikeSafetensors(bytes)) {
-    const graph = await readOnnxFile(path);
-    return { path, format: 'onnx', bytes: bytes.length, graph: withInputShape(path, graph, flags.inputShape) };
+    const { graph, weights } = await readQuantizedOnnxFile(path);
+    return { path, format: 'onnx', bytes: bytes.length, graph: withInputShape(path, graph, flags.inputShape), weights };
   }
   const compressed = decodeModel(bytes, { fileName: path });
   const { meta } = compressed;

@@ -24,6 +24,7 @@ import type { Attribute, DType, Graph, Node, Tensor, ValueInfo } from '../graph/
 import { validateGraph } from '../graph/validate.ts';
 import { onnxTypeOf } from './dtypes.ts';
 import { packNibbles } from './fourBit.ts';
+import { MICROSOFT } from './packedProduct.ts';
 
 /** Opset 21 is the first with everything that wgslim writes; IR version 10 came with it. */
 export const exportOpset = 21;
@@ -41,14 +42,20 @@ export interface ExportOptions {
 
 /**
  * The graph as an ONNX model of opset 21. The same graph always gives the same bytes. Our own operators (`wgslim.…`)
- * have no ONNX form and are refused: lower them first (`exportQuantized`).
+ * have no ONNX form and are refused: lower them first (`exportQuantized`). Operators called `com.microsoft.…` go into
+ * that domain.
  */
 export function exportOnnx(graph: Graph, { fourBit }: ExportOptions = {}): Uint8Array {
   const { name, inputs, outputs, nodes, initializers } = validateGraph(graph);
   const model = create(ModelProtoSchema, {
     irVersion,
     producerName: 'wgslim',
-    opsetImport: [create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(exportOpset) })],
+    opsetImport: [
+      create(OperatorSetIdProtoSchema, { domain: '', version: BigInt(exportOpset) }),
+      ...(nodes.some(({ op }) => op.startsWith(`${MICROSOFT}.`))
+        ? [create(OperatorSetIdProtoSchema, { domain: MICROSOFT, version: 1n })]
+        : []),
+    ],
     graph: create(GraphProtoSchema, {
       name: name || 'graph',
       node: nodes.map(encodeNode),
@@ -99,12 +106,14 @@ function encodeValueInfo({ name, dtype, shape }: ValueInfo): ValueInfoProto {
 }
 
 function encodeNode(node: Node) {
-  if (node.op.includes('.')) {
+  const isContributed = node.op.startsWith(`${MICROSOFT}.`);
+  if (node.op.includes('.') && !isContributed) {
     throw new InputError(`${describe(node)} has no ONNX form; it must be lowered before the export`);
   }
   return create(NodeProtoSchema, {
     name: node.name,
-    opType: node.op,
+    opType: isContributed ? node.op.slice(MICROSOFT.length + 1) : node.op,
+    ...(isContributed && { domain: MICROSOFT }),
     input: node.inputs,
     output: node.outputs,
     attribute: Object.entries(node.attributes).map(([name, value]) => encodeAttribute(node, name, value)),

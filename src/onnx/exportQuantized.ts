@@ -1,8 +1,10 @@
 import type { Graph } from '../graph/types.ts';
 import { exportOnnx } from './export.ts';
 import { FAKE_QUANTIZE, startLowering } from './lowering.ts';
+import { lowerProduct, packableProducts } from './lowerProducts.ts';
 import { lowerQuantizer } from './lowerQuantizers.ts';
 import { lowerWeights } from './lowerWeights.ts';
+import type { PackedProduct } from './packedProduct.ts';
 import { type IntegerType, integerTypeOf, type QuantizedWeight, scaleGranularity } from './quantizedWeight.ts';
 
 export interface WeightForm {
@@ -11,6 +13,13 @@ export interface WeightForm {
   bits: number;
   /** What shares a scale: tensor, channel, group of 32. */
   scales: string;
+  /** Elements of a block of MatMulNBits, where the weight is packed for it. */
+  block?: number;
+}
+
+export interface QuantizedExportOptions {
+  /** Dense layers as MatMulNBits, an operator of onnxruntime's own, where their weight fits it. Default false. */
+  packed?: boolean | undefined;
 }
 
 export interface QuantizedExport {
@@ -24,27 +33,33 @@ export interface QuantizedExport {
 /**
  * The graph as an ONNX model of opset 21 in which `weights` (by initializer) are integers with a DequantizeLinear, and
  * quantizers (`wgslim.FakeQuantize`) pairs of QuantizeLinear and DequantizeLinear. It computes what the graph does, and
- * the same input always gives the same bytes.
+ * the same input always gives the same bytes; so does what `importQuantized` reads out of them.
  */
-export function exportQuantized(graph: Graph, weights: ReadonlyMap<string, QuantizedWeight>): QuantizedExport {
+export function exportQuantized(
+  graph: Graph,
+  weights: ReadonlyMap<string, QuantizedWeight>,
+  options: QuantizedExportOptions = {},
+): QuantizedExport {
   const lowering = startLowering(graph);
   // Quantizers take their scales as they are.
   const scales = new Set(graph.nodes.filter(({ op }) => op === FAKE_QUANTIZE).map(({ inputs }) => inputs[1]));
   const integers = new Map([...weights].filter(([name]) => graph.initializers.has(name) && !scales.has(name)));
-  lowerWeights(lowering, integers);
+  const products = options.packed ? packableProducts(graph, integers) : new Map<string, PackedProduct>();
+  lowerWeights(lowering, integers, products);
   const activations: QuantizedExport['activations'] = new Map();
   for (const node of graph.nodes) {
     if (node.op === FAKE_QUANTIZE) activations.set(node.outputs[0]!, lowerQuantizer(lowering, graph, node));
-    else lowering.nodes.push(node);
+    else lowering.nodes.push(lowerProduct(lowering, products, node));
   }
   const { nodes, initializers, fourBit } = lowering;
   return {
     bytes: exportOnnx({ ...graph, nodes, initializers }, { fourBit }),
     weights: new Map(
-      [...integers].map(([name, weight]) => [
-        name,
-        { type: integerTypeOf(weight), bits: weight.bits, scales: scaleGranularity(weight) },
-      ]),
+      [...integers].map(([name, weight]) => {
+        const block = products.get(name)?.block;
+        const form = { type: integerTypeOf(weight), bits: weight.bits, scales: scaleGranularity(weight) };
+        return [name, block === undefined ? form : { ...form, block }];
+      }),
     ),
     activations,
   };

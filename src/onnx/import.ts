@@ -9,8 +9,11 @@ import { decodeAttributes } from './attributes.ts';
 import { dtypeOfOnnx, onnxTypeName } from './dtypes.ts';
 import type { ReadExternal } from './external.ts';
 import { constantValue, type NormalizeContext, normalizeNode } from './normalize.ts';
+import { MATMUL_NBITS, MICROSOFT } from './packedProduct.ts';
+import type { QuantizedWeight } from './quantizedWeight.ts';
+import { raiseQuantized } from './raise.ts';
 import { modernizeSoftmax } from './softmax.ts';
-import { decodeTensor } from './tensorProto.ts';
+import { decodeTensor, isFourBit } from './tensorProto.ts';
 
 export interface ImportOptions {
   /** Named in messages. */
@@ -27,9 +30,21 @@ const minOpset = 7;
  * Reads an ONNX model of opset 7 to 23. Whatever its opset, the graph comes out in one form, that of the newest:
  * attributes that became inputs (axes, pads, min, …) are initializers; Constant nodes are initializers; Identity and
  * Dropout are gone; weights of float16, bfloat16 and float64 are float32; Cast names its target type by `DType`;
- * Softmax and LogSoftmax normalise one axis. Operators are not judged here: see `refuseUnsupported`.
+ * Softmax and LogSoftmax normalise one axis; quantized weights are float32 initializers and quantized activations have
+ * a `wgslim.FakeQuantize` (see `raiseQuantized`). Operators are not judged here: see `refuseUnsupported`.
  */
 export function importOnnx(bytes: Uint8Array, options: ImportOptions): Graph {
+  return importQuantized(bytes, options).graph;
+}
+
+export interface QuantizedImport {
+  graph: Graph;
+  /** Integers behind float32 initializers, for those that the model has as integers. */
+  weights: Map<string, QuantizedWeight>;
+}
+
+/** As `importOnnx`, with the integers of a quantized model beside the graph. */
+export function importQuantized(bytes: Uint8Array, options: ImportOptions): QuantizedImport {
   try {
     return importModel(parse(bytes), options);
   } catch (error) {
@@ -46,7 +61,7 @@ function parse(bytes: Uint8Array): ModelProto {
   }
 }
 
-function importModel(model: ModelProto, options: ImportOptions): Graph {
+function importModel(model: ModelProto, options: ImportOptions): QuantizedImport {
   if (!model.graph) throw new InputError('not an ONNX model: it holds no graph');
   const opset = checkOpset(model, options.maxOpset ?? 23);
   const proto = model.graph;
@@ -89,8 +104,11 @@ function importModel(model: ModelProto, options: ImportOptions): Graph {
     initializers,
   });
   if (graph.outputs.length === 0) throw new InputError('the model has no output');
-  const modern = opset < 13 ? modernizeSoftmax(graph, declaredRanks(proto), unique) : graph;
-  return removeIdentities(modern);
+  const ranks = declaredRanks(proto);
+  const modern = opset < 13 ? modernizeSoftmax(graph, ranks, unique) : graph;
+  const fourBit = new Set(proto.initializer.filter(isFourBit).map(({ name }) => name));
+  const { graph: raised, weights } = raiseQuantized(modern, { fourBit, declaredRanks: ranks, unique });
+  return { graph: removeIdentities(raised), weights };
 }
 
 function checkOpset(model: ModelProto, newest: number): number {
@@ -137,11 +155,21 @@ function readNodes(proto: GraphProto, readExternal: ReadExternal | undefined): N
 
 function readNode(node: NodeProto, name: string, readExternal: ReadExternal | undefined): Node {
   const what = `node '${name}' (${node.opType})`;
-  if (!isStandard(node.domain)) {
+  const op = operatorName(node);
+  if (op === undefined) {
     throw new InputError(`${what} comes from the operator domain '${node.domain}', which is not supported`);
   }
   const attributes = decodeAttributes(node, what, readExternal);
-  return { name, op: node.opType, inputs: [...node.input], outputs: [...node.output], attributes };
+  return { name, op, inputs: [...node.input], outputs: [...node.output], attributes };
+}
+
+/** Undefined for an operator domain of which nothing is known. */
+function operatorName({ domain, opType }: NodeProto): string | undefined {
+  if (isStandard(domain)) return opType;
+  if (domain !== MICROSOFT) return undefined;
+  // From before ONNX had them for all types.
+  if (opType === 'QuantizeLinear' || opType === 'DequantizeLinear') return opType;
+  return `${MICROSOFT}.${opType}` === MATMUL_NBITS ? MATMUL_NBITS : undefined;
 }
 
 function readValueInfo(info: ValueInfoProto, kind: 'input' | 'output'): ValueInfo {

@@ -1,18 +1,27 @@
 import { floatTensor } from '../graph/tensor.ts';
 import type { Tensor } from '../graph/types.ts';
 import { addIntegers, type Lowering } from './lowering.ts';
+import { lowerProductWeight } from './lowerProducts.ts';
+import type { PackedProduct } from './packedProduct.ts';
 import { integerTypeOf, type QuantizedWeight, scaleShape } from './quantizedWeight.ts';
 
 /**
  * Replaces each of these initializers by its integers and a DequantizeLinear, whose output has the initializer's name:
- * what reads it stays as it is. The integers stand where the float tensor stood.
+ * what reads it stays as it is. The integers stand where the float tensor stood. `products` are packed instead, under
+ * the initializer's own name.
  */
-export function lowerWeights(lowering: Lowering, weights: ReadonlyMap<string, QuantizedWeight>): void {
+export function lowerWeights(
+  lowering: Lowering,
+  weights: ReadonlyMap<string, QuantizedWeight>,
+  products: ReadonlyMap<string, PackedProduct> = new Map(),
+): void {
   const before = [...lowering.initializers];
   lowering.initializers.clear();
   for (const [name, tensor] of before) {
     const weight = weights.get(name);
-    if (weight) lowerWeight(lowering, name, weight);
+    const product = products.get(name);
+    if (product) lowerProductWeight(lowering, name, product);
+    else if (weight) lowerWeight(lowering, name, weight);
     else lowering.initializers.set(name, tensor);
   }
 }

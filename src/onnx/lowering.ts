@@ -10,6 +10,8 @@ export interface Lowering {
   initializers: Map<string, Tensor>;
   /** Those that are stored in 4 bits. */
   fourBit: Set<string>;
+  /** Names of the scales and zero points ('': none) of packed weights. */
+  packed: Map<string, [string, string]>;
   /** A name that nothing has, made from the wanted one. */
   unique: (wanted: string) => string;
 }
@@ -25,6 +27,7 @@ export function startLowering({ inputs, nodes, initializers }: Graph): Lowering 
     nodes: [],
     initializers: new Map(initializers),
     fourBit: new Set(),
+    packed: new Map(),
     unique(wanted) {
       let name = wanted;
       for (let number = 2; taken.has(name); number++) name = `${wanted}_${number}`;

@@ -3,10 +3,18 @@ import { basename, dirname, join, sep } from 'node:path';
 import { InputError } from '../graph/errors.ts';
 import type { Graph } from '../graph/types.ts';
 import type { ReadExternal } from './external.ts';
-import { type ImportOptions, importOnnx } from './import.ts';
+import { type ImportOptions, importQuantized, type QuantizedImport } from './import.ts';
 
 /** Reads an `.onnx` file, and the files beside it in which it keeps tensors. For Node only. */
 export async function readOnnxFile(path: string, options: Pick<ImportOptions, 'maxOpset'> = {}): Promise<Graph> {
+  return (await readQuantizedOnnxFile(path, options)).graph;
+}
+
+/** As `readOnnxFile`, with the integers of a quantized model beside the graph. */
+export async function readQuantizedOnnxFile(
+  path: string,
+  options: Pick<ImportOptions, 'maxOpset'> = {},
+): Promise<QuantizedImport> {
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);
@@ -15,7 +23,7 @@ export async function readOnnxFile(path: string, options: Pick<ImportOptions, 'm
       `${path} cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
     );
   }
-  return importOnnx(bytes, { ...options, fileName: basename(path), readExternal: externalReader(dirname(path)) });
+  return importQuantized(bytes, { ...options, fileName: basename(path), readExternal: externalReader(dirname(path)) });
 }
 
 /** Reads ranges of files inside `folder`; symbolic links may not lead out of it either. */

@@ -33,6 +33,30 @@ export function scaleShape({ shape, axis, groupSize }: QuantizedWeight): number[
   return [...shape.slice(0, -1), Math.ceil(shape.at(-1)! / groupSize)];
 }
 
+/** Function from a flat element index to the index of its scale. */
+export function scaleIndexOf({ shape, axis, groupSize }: Omit<QuantizedWeight, 'codes'>): (i: number) => number {
+  if (axis !== undefined) {
+    const inner = shape.slice(axis + 1).reduce((a, b) => a * b, 1);
+    const channels = shape[axis]!;
+    return (i) => Math.floor(i / inner) % channels;
+  }
+  if (groupSize === undefined) return () => 0;
+  const last = shape.at(-1)!;
+  const groups = Math.ceil(last / groupSize);
+  return (i) => Math.floor(i / last) * groups + Math.floor((i % last) / groupSize);
+}
+
+/** fl32(scale·(code − zeroPoint)) for every element. */
+export function dequantize(weight: QuantizedWeight): Float32Array {
+  const { codes, scale, zeroPoint } = weight;
+  const scaleOf = scaleIndexOf(weight);
+  // + 0: a file of ours does not tell -0 from 0.
+  return Float32Array.from(codes, (code, i) => {
+    const s = scaleOf(i);
+    return Math.fround(scale[s]! * (code - (zeroPoint?.[s] ?? 0))) + 0;
+  });
+}
+
 /** How people name what shares a scale. */
 export function scaleGranularity({ axis, groupSize }: QuantizedWeight): string {
   if (axis !== undefined) return 'channel';

@@ -1,8 +1,6 @@
 import { intAttribute } from '../graph/attributes.ts';
-import { InputError } from '../graph/errors.ts';
-import { inferShapeOfOperator } from '../graph/infer/inferers.ts';
-import { propagate } from '../graph/propagate.ts';
 import type { Graph, Node } from '../graph/types.ts';
+import { inferRanks } from './ranks.ts';
 
 /**
  * Before opset 13, Softmax and LogSoftmax flatten their input to two dimensions at `axis` (default 1) and normalise
@@ -47,21 +45,4 @@ export function modernizeSoftmax(
     ];
   });
   return { ...graph, nodes };
-}
-
-/** Ranks as the model declares them, else inferred with 1 for every symbolic length (ranks do not depend on those). */
-function inferRanks(graph: Graph, declared: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
-  const shapes = new Map(
-    graph.inputs.flatMap(({ name, shape }) =>
-      shape ? [[name, shape.map((dim) => (typeof dim === 'number' ? dim : 1))] as const] : [],
-    ),
-  );
-  try {
-    const inferred = propagate(graph, inferShapeOfOperator, shapes).shapes;
-    return new Map([...declared, ...[...inferred].map(([name, shape]) => [name, shape.length] as const)]);
-  } catch (error) {
-    // A length of 1 may be too small for a window: then only what is declared is known.
-    if (error instanceof InputError) return declared;
-    throw error;
-  }
 }

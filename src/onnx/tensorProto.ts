@@ -5,6 +5,7 @@ import { allocate, bytesPerElement, isBigInt, numel, typedArrayFromBytes } from 
 import type { DType, Tensor } from '../graph/types.ts';
 import { dtypeOfOnnx, onnxTypeName } from './dtypes.ts';
 import { type ReadExternal, readExternalData } from './external.ts';
+import { unpackNibbles } from './fourBit.ts';
 
 /** A tensor in a file of its own, as in the data sets of the ONNX backend tests. */
 export function readTensorFile(bytes: Uint8Array): { name: string; tensor: Tensor } {
@@ -17,12 +18,18 @@ export function readTensorFile(bytes: Uint8Array): { name: string; tensor: Tenso
   return { name: proto.name, tensor: decodeTensor(proto) };
 }
 
+/** Whether a tensor is stored in 4 bits an element; `decodeTensor` makes int8 or uint8 of it. */
+export function isFourBit({ dataType }: TensorProto): boolean {
+  return dataType === T.INT4 || dataType === T.UINT4;
+}
+
 /**
- * The tensor as it is stored, except that bfloat16 becomes float32. Its size is compared with the bytes that are there
- * before anything is allocated.
+ * The tensor as it is stored, except that bfloat16 becomes float32, int4 int8 and uint4 uint8. Its size is compared with
+ * the bytes that are there before anything is allocated.
  */
 export function decodeTensor(proto: TensorProto, readExternal?: ReadExternal): Tensor {
   const what = `tensor '${proto.name}'`;
+  if (isFourBit(proto)) return decodeFourBit(what, proto, readExternal);
   const dtype = dtypeOfOnnx(proto.dataType);
   if (!dtype)
     throw new InputError(`${what} has elements of type ${onnxTypeName(proto.dataType)}, which is not supported`);
@@ -49,6 +56,25 @@ export function decodeTensor(proto: TensorProto, readExternal?: ReadExternal): T
   if (isBfloat16) data = widenBfloat16(data as Uint16Array);
   if (dtype === 'bool') for (let index = 0; index < data.length; index++) data[index] = data[index] ? 1 : 0;
   return { dtype, shape, data };
+}
+
+function decodeFourBit(what: string, proto: TensorProto, readExternal: ReadExternal | undefined): Tensor {
+  if (proto.segment) throw new InputError(`${what} is stored in segments, which is not supported`);
+  const shape = decodeDims(what, proto.dims);
+  const count = numel(shape);
+  const byteLength = Math.ceil(count / 2);
+  let packed: Uint8Array;
+  if (proto.dataLocation === TensorProto_DataLocation.EXTERNAL) {
+    packed = readExternalData(proto, byteLength, readExternal);
+  } else {
+    // Outside of raw bytes, every number of the field is such a byte.
+    packed = proto.rawData.length > 0 ? proto.rawData : Uint8Array.from(proto.int32Data);
+  }
+  if (packed.length !== byteLength) {
+    throw new InputError(`${what} of shape [${shape.join(', ')}] needs ${byteLength} bytes, but has ${packed.length}`);
+  }
+  const isSigned = proto.dataType === T.INT4;
+  return { dtype: isSigned ? 'int8' : 'uint8', shape, data: unpackNibbles(packed, count, isSigned) };
 }
 
 function decodeDims(what: string, dims: readonly bigint[]): number[] {

@@ -9,6 +9,7 @@ import { inferShapeOfOperator } from '../../src/graph/shapes.ts';
 import { specialize } from '../../src/graph/specialize.ts';
 import { floatTensor, int64Tensor } from '../../src/graph/tensor.ts';
 import { exportOnnx } from '../../src/onnx/export.ts';
+import { exportQuantized } from '../../src/onnx/exportQuantized.ts';
 import { importOnnx } from '../../src/onnx/import.ts';
 import { editModel, generator, randomTensor, sketchGraph, sketchModel } from './build.ts';
 
@@ -77,8 +78,35 @@ const shapes = sketchModel(
   9,
 );
 
+/** Integer weights, quantized activations and a packed product. */
+const quantized = exportQuantized(
+  sketchGraph({
+    inputs: { x: ['batch', 1, 4, 4] },
+    outputs: ['y'],
+    nodes: [
+      ['wgslim.FakeQuantize', ['x', 'sx'], ['q'], { bits: 7, signed: 1, narrow: 0, axis: -1 }],
+      ['Conv', ['q', 'w'], ['c'], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] }],
+      ['Flatten', ['c'], ['f'], { axis: 1 }],
+      ['wgslim.FakeQuantize', ['f', 'sf'], ['g'], { bits: 8, signed: 0, narrow: 0, axis: -1 }],
+      ['Gemm', ['g', 'w2', 'b'], ['y'], { transB: 1 }],
+    ],
+    initializers: {
+      sx: floatTensor([1], [0.1]),
+      sf: floatTensor([1], [0.2]),
+      w: floatTensor([2, 1, 3, 3], new Float32Array(18)),
+      w2: floatTensor([3, 32], new Float32Array(96)),
+      b: randomTensor([3], random),
+    },
+  }),
+  new Map([
+    ['w', { shape: [2, 1, 3, 3], bits: 4, codes: new Int8Array(18), scale: Float32Array.of(1, 2), axis: 0 }],
+    ['w2', { shape: [3, 32], bits: 4, codes: new Int8Array(96), scale: new Float32Array(6).fill(1), groupSize: 16 }],
+  ]),
+  { packed: true },
+).bytes;
+
 const cntk = join(process.env.WGSLIM_DATA ?? '../shared/data', 'models/mnist-cntk.onnx');
-const seeds = [lenet, shapes, ...(existsSync(cntk) ? [new Uint8Array(readFileSync(cntk))] : [])];
+const seeds = [lenet, shapes, quantized, ...(existsSync(cntk) ? [new Uint8Array(readFileSync(cntk))] : [])];
 
 /** Flipped bits, absurd bytes (0xff makes varints long), cuts, repeats, insertions. */
 function mutateBytes(source: Uint8Array): Uint8Array {

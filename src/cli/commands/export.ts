@@ -1,7 +1,8 @@
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { denseCodes } from '../../format/denseCodes.ts';
 import type { EncodedTensor } from '../../format/encodedTensor.ts';
 import { writeFileAtomic } from '../../format/node.ts';
+import { InputError } from '../../graph/errors.ts';
 import type { Graph } from '../../graph/types.ts';
 import { exportQuantized, type QuantizedExport } from '../../onnx/exportQuantized.ts';
 import type { QuantizedWeight } from '../../onnx/quantizedWeight.ts';
@@ -12,7 +13,9 @@ import { renderTable } from '../table.ts';
 import { formatCount } from '../text.ts';
 
 interface ExportFlags extends CommonFlags, ModelFlags {
-  out: string;
+  output?: string;
+  out?: string;
+  packed?: boolean;
 }
 
 export interface ExportedLayer {
@@ -24,6 +27,8 @@ export interface ExportedLayer {
   bits: number;
   /** What shares a scale: tensor, channel, group of 32. */
   scales?: string;
+  /** Elements of a block, where the layer is a MatMulNBits. */
+  block?: number;
   /** Element type to which the layer's input is quantized. */
   input?: string;
 }
@@ -31,30 +36,35 @@ export interface ExportedLayer {
 export function addExportCommand(program: Command): void {
   addCommonOptions(addModelOptions(program.command('export')))
     .argument('<model>', 'a compressed file or an .onnx file')
-    .requiredOption('-o, --out <file>', 'the ONNX file to write')
+    .option('-o, --output <file>', 'the ONNX file to write')
+    .addOption(new Option('--out <file>').hideHelp())
+    .option('--packed', 'dense layers with integer weights as MatMulNBits, which keeps them packed in onnxruntime')
     .summary('write a compressed model as ONNX for other runtimes')
     .description(
       'Writes a model as ONNX (opset 21) that computes the same: integer weights as int8 or int4 with a DequantizeLinear, quantized activations as QuantizeLinear and DequantizeLinear, pruned weights with their zeros in place. Needs no GPU.',
     )
     .addHelpText(
       'after',
-      '\nExamples:\n  wgslim export small.wgslim -o small.onnx\n  wgslim export small.wgslim --input-shape 1x1x28x28 -o small.onnx --json',
+      '\nExamples:\n  wgslim export small.wgslim -o small.onnx\n  wgslim export small.wgslim --packed -o small.onnx\n  wgslim export small.wgslim --input-shape 1x1x28x28 -o small.onnx --json',
     )
     .action(exportModel);
 }
 
 async function exportModel(path: string, flags: ExportFlags): Promise<void> {
+  const out = flags.output ?? flags.out;
+  if (out === undefined) throw new InputError('-o, --output: no file to write to is named; give one.');
   const model = await openModel(path, flags);
-  const result = namingFile(path, () => exportQuantized(model.graph, quantizedWeights(model)));
-  await writeFileAtomic(flags.out, result.bytes);
+  const { packed } = flags;
+  const result = namingFile(path, () => exportQuantized(model.graph, quantizedWeights(model), { packed }));
+  await writeFileAtomic(out, result.bytes);
   const layers = exportedLayers(model.graph, result);
-  const document = { out: flags.out, bytes: result.bytes.length, layers };
-  await printResult(flags, document, describe(flags.out, model, document));
+  const document = { out, bytes: result.bytes.length, layers };
+  await printResult(flags, document, describe(out, model, document, packed));
 }
 
 /** The integers of the file, by initializer. */
-function quantizedWeights({ compressed }: OpenedModel): Map<string, QuantizedWeight> {
-  const weights = new Map<string, QuantizedWeight>();
+function quantizedWeights({ compressed, weights: known }: OpenedModel): Map<string, QuantizedWeight> {
+  const weights = new Map(known);
   for (const [name, encoded] of compressed?.encodings ?? []) {
     if (encoded.kind === 'int') weights.set(name, quantizedWeight(encoded));
   }
@@ -81,13 +91,19 @@ function exportedLayers(graph: Graph, { weights, activations }: QuantizedExport)
       form: form?.type ?? 'float32',
       bits: form?.bits ?? 32,
       ...(form && { scales: form.scales }),
+      ...(form?.block !== undefined && { block: form.block }),
       ...(input && { input }),
     });
   }
   return layers;
 }
 
-function describe(out: string, model: OpenedModel, { bytes, layers }: { bytes: number; layers: ExportedLayer[] }) {
+function describe(
+  out: string,
+  model: OpenedModel,
+  { bytes, layers }: { bytes: number; layers: ExportedLayer[] },
+  packed = false,
+) {
   const columns = [
     { title: 'layer' },
     { title: 'operator' },
@@ -96,17 +112,22 @@ function describe(out: string, model: OpenedModel, { bytes, layers }: { bytes: n
     { title: 'a scale for each' },
     { title: 'input' },
   ];
-  const rows = layers.map(({ name, op, form, bits, scales, input }) => [
+  const rows = layers.map(({ name, op, form, bits, scales, block, input }) => [
     name,
-    op,
+    block === undefined ? op : 'MatMulNBits',
     form,
     String(bits),
-    scales ?? '',
+    (block === undefined ? scales : `block of ${block}`) ?? '',
     input ?? 'float32',
   ]);
   return [
     renderTable(columns, rows),
     '',
     `${out}: ${formatCount(bytes)} bytes of ONNX, from ${formatCount(model.bytes)} of ${model.path}.`,
+    ...(packed && layers.every(({ block }) => block === undefined)
+      ? [
+          'No layer was packed: MatMulNBits takes dense layers with integer weights, a scale a row or 16 to 256 elements.',
+        ]
+      : []),
   ].join('\n');
 }
