@@ -7,7 +7,7 @@
 import package::common::grid::linear_workgroup;
 import package::common::madd::madd;
 import package::common::bounds::bounded4;
-import package::common::weights::{WeightLayout, weight, weight4};
+import package::common::weights::{WeightLayout, weight4};
 
 enable subgroups;
 
@@ -46,12 +46,10 @@ fn weight_layout() -> WeightLayout {
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
 
 // A row past the edge reads the last one instead, and is not stored.
+// Weights of taps past the last are zero.
 fn load_weights(row: u32, k: u32, group: u32) -> vec4f {
-  return weight4(group * args.m + min(row, args.m - 1), k, weight_layout());
-}
-
-fn load_weight(row: u32, k: u32, group: u32) -> f32 {
-  return weight(group * args.m + min(row, args.m - 1), k, weight_layout());
+  let w = weight4(group * args.m + min(row, args.m - 1), k, weight_layout());
+  return select(vec4f(), w, vec4u(k, k + 1, k + 2, k + 3) < vec4u(args.k));
 }
 
 fn load_x(at: vec4u, tap: u32) -> vec4f {
@@ -116,10 +114,10 @@ fn main(
   var acc14 = vec4f();
   var acc15 = vec4f();
 
-  let steps = args.k / 4;
+  let steps = (args.k + 3) / 4;
   for (var i = 0u; i < steps; i++) {
     let k = 4 * i;
-    let distance = tap_distance(k + lane % 4);
+    let distance = tap_distance(min(k + lane % 4, args.k - 1));
     var w: array<vec4f, HELD>;
     w[0] = load_weights(row + lane % ROWS, k, group);
     if (HELD > 1) { w[1 % HELD] = load_weights(row + lane + SUBGROUP, k, group); }
@@ -150,29 +148,6 @@ fn main(
       acc13 = madd(acc13, subgroupBroadcast(w[13 / SUBGROUP % HELD], 13u % SUBGROUP), x0, x1, x2, x3);
       acc14 = madd(acc14, subgroupBroadcast(w[14 / SUBGROUP % HELD], 14u % SUBGROUP), x0, x1, x2, x3);
       acc15 = madd(acc15, subgroupBroadcast(w[15 / SUBGROUP % HELD], 15u % SUBGROUP), x0, x1, x2, x3);
-    }
-  }
-  for (var k = 4 * steps; k < args.k; k++) {
-    let xk = load_x(at, tap_distance(k));
-    acc0 += load_weight(row + 0, k, group) * xk;
-    acc1 += load_weight(row + 1, k, group) * xk;
-    acc2 += load_weight(row + 2, k, group) * xk;
-    acc3 += load_weight(row + 3, k, group) * xk;
-    if (ROWS > 4) {
-      acc4 += load_weight(row + 4, k, group) * xk;
-      acc5 += load_weight(row + 5, k, group) * xk;
-      acc6 += load_weight(row + 6, k, group) * xk;
-      acc7 += load_weight(row + 7, k, group) * xk;
-    }
-    if (ROWS > 8) {
-      acc8 += load_weight(row + 8, k, group) * xk;
-      acc9 += load_weight(row + 9, k, group) * xk;
-      acc10 += load_weight(row + 10, k, group) * xk;
-      acc11 += load_weight(row + 11, k, group) * xk;
-      acc12 += load_weight(row + 12, k, group) * xk;
-      acc13 += load_weight(row + 13, k, group) * xk;
-      acc14 += load_weight(row + 14, k, group) * xk;
-      acc15 += load_weight(row + 15, k, group) * xk;
     }
   }
 

@@ -1,0 +1,75 @@
+// out = clamp(W·x + bias + residual) for few vectors x and packed weights W; for GPUs, and wherever subgroups are missing.
+//
+// A workgroup computes ROWS rows for VECTORS vectors. Its invocations are ROWS x SLICES: neighbours own neighbouring rows,
+// whose words lie next to one another, and the slices share the terms; their sums meet in workgroup memory.
+import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded;
+import package::common::weights::{WeightLayout, levels8, scale_of, GROUPED, BITS};
+
+const ROWS: u32 = 32;
+const SLICES: u32 = 8;
+// Vectors at once: 1, 2 or 4.
+const VECTORS: u32 = 1;
+const WG: u32 = ROWS * SLICES;
+
+struct Args {
+  rows: u32, k: u32, m: u32, // weights are [rows][k], x is [m][k], out and residual are [m][rows]
+  tiles: u32, // row tiles
+  w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
+  bias: u32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+// Binding 2 is common/weights' own.
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+const RESIDUAL: bool = false;
+
+var<workgroup> partial: array<array<f32, VECTORS>, WG>;
+
+// Four terms of a vector; beyond the last k they are zero.
+fn load_x(vector: u32, k: u32) -> vec4f {
+  let at = vec4u(k, k + 1, k + 2, k + 3);
+  let i = min(vector, args.m - 1) * args.k + min(at, vec4u(args.k - 1));
+  return select(vec4f(), vec4f(x[i.x], x[i.y], x[i.z], x[i.w]), at < vec4u(args.k));
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let group = linear_workgroup(wg, count);
+  let first = group / args.tiles * VECTORS;
+  if (first >= args.m) { return; }
+  let row = group % args.tiles * ROWS + local % ROWS;
+  let at = min(row, args.rows - 1);
+  let w = WeightLayout(args.rows, args.k, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
+
+  var acc: array<f32, VECTORS>;
+  for (var k = local / ROWS * 8; k < args.k; k += 8 * SLICES) {
+    let levels = levels8(at, k, w);
+    for (var v = 0u; v < VECTORS; v++) {
+      let sum = dot(levels.lo, load_x(first + v, k)) + dot(levels.hi, load_x(first + v, k + 4));
+      if (GROUPED) { acc[v] += scale_of(at, k, w) * sum; } else { acc[v] += sum; }
+    }
+  }
+  partial[local] = acc;
+  workgroupBarrier();
+
+  if (local >= ROWS || row >= args.rows) { return; }
+  for (var v = 0u; v < VECTORS; v++) {
+    if (first + v >= args.m) { continue; }
+    var y = 0.0;
+    for (var slice = 0u; slice < SLICES; slice++) { y += partial[slice * ROWS + local][v]; }
+    if (!GROUPED && BITS < 16) { y *= scale_of(at, 0, w); }
+    if (args.bias != 0) { y += bias[at]; }
+    let o = (first + v) * args.rows + at;
+    if (RESIDUAL) { y += residual[o]; }
+    out[o] = bounded(y, args.lo, args.hi);
+  }
+}

@@ -1,0 +1,96 @@
+// out = clamp(W·x + bias + residual) for few vectors x and packed weights W; for adapters that run on a CPU.
+//
+// Each lane owns ROWS rows of W and reads eight terms of each at a time, which takes one word of four-bit codes; the lanes
+// together read the vectors' eight and the subgroup broadcasts them with constant indices.
+import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded;
+import package::common::weights::{WeightLayout, Eight, levels8, scale_of, GROUPED, BITS};
+
+enable subgroups;
+
+const SUBGROUP: u32 = 8;
+// Rows of a lane: 1, 2 or 4.
+const ROWS: u32 = 2;
+// Vectors at once: 1, 2 or 4.
+const VECTORS: u32 = 1;
+override WG: u32 = 8;
+
+struct Args {
+  rows: u32, k: u32, m: u32, // weights are [rows][k], x is [m][k], out and residual are [m][rows]
+  tiles: u32, // row tiles
+  w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
+  bias: u32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+// Binding 2 is common/weights' own.
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+const RESIDUAL: bool = false;
+
+// What the lane holds of a vector's eight terms. Beyond the last k it is zero.
+fn load_x(vector: u32, k: u32) -> f32 {
+  return select(0.0, x[min(vector, args.m - 1) * args.k + min(k, args.k - 1)], k < args.k);
+}
+
+fn product(w: Eight, a: f32, b: f32) -> f32 {
+  let lo = vec4f(subgroupBroadcast(a, 0u), subgroupBroadcast(a, 1u), subgroupBroadcast(a, 2u), subgroupBroadcast(a, 3u));
+  var hi: vec4f;
+  if (SUBGROUP == 4) {
+    hi = vec4f(subgroupBroadcast(b, 0u), subgroupBroadcast(b, 1u), subgroupBroadcast(b, 2u), subgroupBroadcast(b, 3u));
+  } else {
+    hi = vec4f(subgroupBroadcast(a, 4u % SUBGROUP), subgroupBroadcast(a, 5u % SUBGROUP), subgroupBroadcast(a, 6u % SUBGROUP), subgroupBroadcast(a, 7u % SUBGROUP));
+  }
+  return dot(w.lo, lo) + dot(w.hi, hi);
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  // A workgroup is one subgroup; the tile comes from it alone, so that the loop is uniform control flow.
+  let group = linear_workgroup(wg, count);
+  let first = group / args.tiles * VECTORS;
+  if (first >= args.m) { return; }
+  let lane = local % SUBGROUP;
+  let row = group % args.tiles * (ROWS * SUBGROUP) + lane;
+  let w = WeightLayout(args.rows, args.k, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
+  let last = args.rows - 1;
+
+  var acc: array<array<f32, VECTORS>, ROWS>;
+  for (var k = 0u; k < args.k; k += 8) {
+    var a: array<f32, VECTORS>;
+    var b: array<f32, VECTORS>;
+    for (var v = 0u; v < VECTORS; v++) {
+      a[v] = load_x(first + v, k + lane % 8);
+      if (SUBGROUP == 4) { b[v] = load_x(first + v, k + 4 + lane % 8); }
+    }
+    for (var r = 0u; r < ROWS; r++) {
+      let at = min(row + r * SUBGROUP, last);
+      let levels = levels8(at, k, w);
+      for (var v = 0u; v < VECTORS; v++) {
+        let sum = product(levels, a[v], b[v]);
+        if (GROUPED) { acc[r][v] += scale_of(at, k, w) * sum; } else { acc[r][v] += sum; }
+      }
+    }
+  }
+
+  for (var r = 0u; r < ROWS; r++) {
+    let at = row + r * SUBGROUP;
+    if (at >= args.rows) { continue; }
+    for (var v = 0u; v < VECTORS; v++) {
+      if (first + v >= args.m) { continue; }
+      var y = acc[r][v];
+      if (!GROUPED && BITS < 16) { y *= scale_of(at, 0, w); }
+      if (args.bias != 0) { y += bias[at]; }
+      let o = (first + v) * args.rows + at;
+      if (RESIDUAL) { y += residual[o]; }
+      out[o] = bounded(y, args.lo, args.hi);
+    }
+  }
+}

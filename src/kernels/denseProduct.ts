@@ -1,0 +1,81 @@
+import { bindWeights, type DenseWeights } from './denseWeights.ts';
+import { matvecShader } from './generated/matmul/matvec.ts';
+import { matvecSubgroupShader } from './generated/matmul/matvecSubgroup.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
+import type { PackedOperand } from './packedOperand.ts';
+import type { Adapter } from './productVariant.ts';
+import { HIGHEST, LOWEST } from './reduceSplits.ts';
+import { validConv } from './validConv.ts';
+
+export interface DenseProductCall {
+  /** [rows, k] */
+  weights: PackedOperand<DenseWeights>;
+  /** [m, k] */
+  x: Operand<'f32'>;
+  /** [rows] */
+  bias?: Operand<'f32'> | undefined;
+  /** [m, rows], added before the bounds. */
+  residual?: Operand<'f32'> | undefined;
+  /** [m, rows] */
+  out: Operand<'f32'>;
+  m: number;
+  lo?: number | undefined;
+  hi?: number | undefined;
+  label?: string;
+}
+
+export type DenseProductVariant =
+  | { kind: 'matvec-subgroup'; subgroup: number; rows: 1 | 2 | 4; vectors: 1 | 2 | 4 }
+  | { kind: 'matvec'; vectors: 1 | 2 | 4 }
+  | { kind: 'matmul' };
+
+/** Above this many vectors the tiles of a matrix product are full enough. */
+const FEW = 8;
+
+/** How m vectors are multiplied by packed weights. */
+export function chooseDenseProduct(adapter: Adapter, { rows, m }: { rows: number; m: number }): DenseProductVariant {
+  const { kind, subgroupSize: subgroup } = adapter;
+  if (m > FEW) return { kind: 'matmul' };
+  const vectors = m >= 3 ? 4 : m === 2 ? 2 : 1;
+  if (kind !== 'cpu' || subgroup === undefined || subgroup < 4 || subgroup > 64) return { kind: 'matvec', vectors };
+  return { kind: 'matvec-subgroup', subgroup, rows: rows >= 32 * subgroup ? 2 : 1, vectors };
+}
+
+/** out = clamp(x·Wᵀ + bias + residual), weights unpacked in registers. */
+export function denseProduct(recorder: Recorder, call: DenseProductCall): void {
+  const { x, bias, residual, out, m, lo = LOWEST, hi = HIGHEST, label = 'dense' } = call;
+  const { rows, k } = call.weights;
+  if (m * rows === 0) return;
+  const variant = chooseDenseProduct(recorder.capabilities, { rows, m });
+  if (variant.kind === 'matmul' || k === 0) {
+    // A product is a convolution over images of one pixel whose channels are the terms.
+    validConv(recorder, {
+      ...{ x, weights: call.weights, bias, residual, out, images: m, groups: 1, groupOut: rows, groupIn: k },
+      ...{ kh: 1, kw: 1, oh: 1, ow: 1 },
+      xAt: { offset: 0, image: k, channel: 1, ky: 0, kx: 0, oy: 0, ox: 0 },
+      outAt: { offset: 0, image: rows, channel: 1, oy: 0, ox: 0 },
+      ...{ lo, hi, label },
+    });
+    return;
+  }
+  const weights = bindWeights(call.weights, { rows, k });
+  const perTile = variant.kind === 'matvec' ? 32 : variant.rows * variant.subgroup;
+  const tiles = Math.ceil(rows / perTile);
+  const { w_rows, ...places } = weights.args;
+  const shared = {
+    operands: { x, weights: weights.operand, bias: bias ?? x, residual: residual ?? x, out },
+    args: { rows: w_rows, k, m, tiles, ...places, bias: bias ? 1 : 0, lo, hi },
+    workgroups: grid(tiles * Math.ceil(m / variant.vectors), 1),
+    work: { flops: 2 * m * rows * k },
+    label,
+  };
+  const tunables = { ...weights.tunables, RESIDUAL: residual !== undefined, VECTORS: variant.vectors };
+  if (variant.kind === 'matvec') {
+    recorder.dispatch(matvecShader, { ...shared, tunables: { ...tunables, ROWS: 32, SLICES: 8 } });
+  } else {
+    recorder.dispatch(matvecSubgroupShader, {
+      ...shared,
+      tunables: { ...tunables, SUBGROUP: variant.subgroup, ROWS: variant.rows, WG: variant.subgroup },
+    });
+  }
+}
