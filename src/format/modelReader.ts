@@ -59,7 +59,8 @@ export class ModelReader {
   }
 
   /**
-   * Takes the next piece. The first is kept as it is and must not change; later ones are copied.
+   * Takes the next piece. The first, and what follows it in the same buffer, is kept as it is and must not change;
+   * other pieces are copied.
    * @throws InputError where the container or its metadata are not those of a file that can be read
    */
   push(piece: Uint8Array): void {
@@ -118,8 +119,12 @@ export class ModelReader {
 
   #append(piece: Uint8Array): void {
     const length = this.#received + piece.length;
+    const { buffer, byteOffset } = this.#bytes;
+    const follows = piece.buffer === buffer && piece.byteOffset === byteOffset + this.#received;
     if (this.#received === 0) {
       this.#bytes = piece as Uint8Array<ArrayBuffer>;
+    } else if (follows) {
+      this.#bytes = new Uint8Array(buffer, byteOffset, length);
     } else {
       if (length > this.#bytes.length) {
         const larger = new Uint8Array(Math.max(length, 2 * this.#bytes.length));

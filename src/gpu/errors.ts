@@ -11,6 +11,13 @@ export class NoAdapterError extends GpuError {
 /** The device is gone (driver reset, unplugged, destroyed). What was on it must be rebuilt on a new one. */
 export class DeviceLostError extends GpuError {
   override name = 'DeviceLostError';
+  /** The same call may be made again: it will run on a new device. */
+  readonly retry: boolean;
+
+  constructor(message: string, { retry = false }: { retry?: boolean } = {}) {
+    super(message);
+    this.retry = retry;
+  }
 }
 
 /** The device had no memory left for a buffer. */

@@ -74,6 +74,10 @@ export class Gpu {
     return new Gpu(device, adapter.info, languageFeatures);
   }
 
+  get isLost(): boolean {
+    return this.#lostInfo !== undefined;
+  }
+
   /** Throws what went wrong since the last check: a lost device, or an operation that validation refused. */
   throwIfLost(): void {
     if (this.#lostInfo)

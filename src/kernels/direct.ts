@@ -29,6 +29,11 @@ export class DirectRecorder implements Recorder {
     return this.#gpu.capabilities;
   }
 
+  /** Of the buffers it made. */
+  get bytes(): number {
+    return this.#buffers.reduce((sum, { size }) => sum + size, 0);
+  }
+
   temporary<T extends Scalar>(dtype: T, elements: number, label = 'temporary'): BufferOperand<T> {
     const buffer = this.#gpu.buffers.create(elements * SCALAR_BYTES[dtype], label);
     this.#buffers.push(buffer);

@@ -1,11 +1,11 @@
-/** Running a compressed file: what a web page ships. */
+/** Running a compressed file on a `Gpu` that is open: for Node, where files are at hand as a whole. */
 import { InferenceModel, type InferenceOptions } from '../engine/inference.ts';
 import { decodeModel } from '../format/decodeModel.ts';
 import type { ModelMeta } from '../format/meta.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 
 export interface LoadOptions extends Pick<InferenceOptions, 'batch' | 'inputShapes'> {
-  /** What messages name; the URL where the file was fetched. */
+  /** What messages name. */
   fileName?: string;
 }
 
@@ -24,11 +24,4 @@ export async function loadModel(gpu: Gpu, bytes: Uint8Array, options: LoadOption
   const { fileName = 'the model', ...compile } = options;
   const { graph, meta } = decodeModel(bytes, { fileName });
   return { model: await InferenceModel.compile(gpu, graph, compile), meta };
-}
-
-/** `loadModel` of a URL. */
-export async function fetchModel(gpu: Gpu, url: string | URL, options: LoadOptions = {}): Promise<LoadedModel> {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} cannot be fetched: ${response.status} ${response.statusText}`);
-  return loadModel(gpu, new Uint8Array(await response.arrayBuffer()), { fileName: String(url), ...options });
 }

@@ -1,9 +1,10 @@
-/** What a page does: open its adapter, fetch a compressed file, run it. onnxruntime computes the same network. */
-import { afterEach, describe, expect, it, vi } from 'vitest';
+/** What the command line does with a compressed file, held against onnxruntime on the same network. */
+import { describe, expect, it } from 'vitest';
 import { deployToBytes } from '../../src/compress/deploy.ts';
+import { InputError } from '../../src/graph/errors.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { exportOnnx } from '../../src/onnx/export.ts';
-import { fetchModel, InputError, loadModel, NoAdapterError, openWebGpu } from '../../src/web.ts';
+import { loadModel } from '../../src/runtime/model.ts';
 import { CLASSES, SIDE, tinyGraph } from '../cli/fixture.ts';
 import { runOnnxruntime } from '../onnx/ort.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -11,9 +12,7 @@ import { testGpu } from '../support/gpu.ts';
 const file = () => deployToBytes(tinyGraph(), 'float32', { classNames: ['a', 'b', 'c'] });
 const pixels = (count: number) => Float32Array.from({ length: count * SIDE * SIDE }, (_, i) => Math.sin(i));
 
-afterEach(() => vi.unstubAllGlobals());
-
-describe('the runtime', () => {
+describe('loadModel', () => {
   it.each([1, 5])('gives the outputs of the network in onnxruntime, %i at a time', async (batch) => {
     const x = pixels(batch);
     const expected = await runOnnxruntime(exportOnnx(tinyGraph()), { image: floatTensor([batch, 1, SIDE, SIDE], x) });
@@ -30,26 +29,10 @@ describe('the runtime', () => {
     }
   });
 
-  it('fetches a file by its address', async () => {
-    const url = `data:application/octet-stream;base64,${Buffer.from(file()).toString('base64')}`;
-    const { model } = await fetchModel(await testGpu(), url);
-    expect(model.outputs).toEqual([{ name: 'logits', shape: [1, CLASSES] }]);
-    model.dispose();
-  });
-
-  it('says what is wrong with a file or its address', async () => {
+  it('says what is wrong with a file', async () => {
     const gpu = await testGpu();
     const cut = file().slice(0, -3);
     await expect(loadModel(gpu, cut, { fileName: 'cut.wgslim' })).rejects.toThrow(InputError);
     await expect(loadModel(gpu, cut, { fileName: 'cut.wgslim' })).rejects.toThrow('cut.wgslim');
-    vi.stubGlobal('fetch', async () => new Response('', { status: 404, statusText: 'Not Found' }));
-    await expect(fetchModel(gpu, 'https://example.org/none.wgslim')).rejects.toThrow('404 Not Found');
-  });
-
-  it('says so where the browser has no WebGPU, or no adapter', async () => {
-    vi.stubGlobal('navigator', {});
-    await expect(openWebGpu()).rejects.toThrow(NoAdapterError);
-    vi.stubGlobal('navigator', { gpu: { requestAdapter: async () => null } });
-    await expect(openWebGpu()).rejects.toThrow(NoAdapterError);
   });
 });

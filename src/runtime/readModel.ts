@@ -1,0 +1,137 @@
+import { initializerRoles } from '../engine/parameters.ts';
+import { assembleGraph, decodeArrived } from '../format/decodeModel.ts';
+import { buildGraph } from '../format/graphJson.ts';
+import type { ModelMeta } from '../format/meta.ts';
+import { type ModelHeader, ModelReader } from '../format/modelReader.ts';
+import { LimitError } from '../gpu/errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import { allocate, numel } from '../graph/tensor.ts';
+import type { Graph, Tensor } from '../graph/types.ts';
+import { Pace } from './pace.ts';
+import { type OpenedSource, PIECE } from './source.ts';
+import { Weights } from './weights.ts';
+
+export interface LoadProgress {
+  /** Bytes that have arrived. */
+  loaded: number;
+  /** Bytes of the whole file; undefined until its header is there. */
+  total: number | undefined;
+}
+
+/** What is kept of a file on the host: enough to put it on another device. */
+export interface KeptFile {
+  name: string;
+  bytes: Uint8Array;
+  meta: ModelMeta;
+}
+
+/** A file that has arrived: its graph with the tensors, and those that are on the GPU. */
+export interface ReadModel {
+  file: KeptFile;
+  graph: Graph;
+  weights: Weights;
+}
+
+/**
+ * Reads a file as it arrives and puts each tensor on the GPU as soon as its last byte is there. What the header claims is
+ * held against the device's limits before anything is allocated. Returns after the checksum; where anything is wrong,
+ * nothing stays on the GPU.
+ */
+export async function readModel(
+  gpu: Promise<Gpu>,
+  source: OpenedSource,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<ReadModel> {
+  const reader = new ModelReader(source.name, source.bytes);
+  const pace = new Pace();
+  const tensors: Tensor[] = [];
+  let upload: Upload | undefined;
+  try {
+    for await (const piece of source.pieces) {
+      reader.push(piece);
+      const { header } = reader;
+      onProgress?.({
+        loaded: reader.bytes.length,
+        total: header ? header.headerBytes + header.payloadBytes : source.bytes,
+      });
+      if (!header) continue;
+      upload ??= startUpload(await gpu, header, source.name);
+      for (const arrived of reader.take()) {
+        const tensor = decodeArrived(arrived);
+        tensors[arrived.index] = tensor;
+        if (upload.names.has(arrived.tensor.name)) upload.weights.add(arrived.tensor.name, tensor);
+        await pace.pause();
+      }
+      await pace.pause();
+    }
+    reader.finish();
+    const header = reader.header as ModelHeader;
+    const graph = assembleGraph(header, tensors, source.name);
+    // A file without a payload has had no piece after its header.
+    const weights = (upload ?? startUpload(await gpu, header, source.name)).weights;
+    return { file: { name: source.name, bytes: reader.bytes, meta: header.meta }, graph, weights };
+  } catch (error) {
+    upload?.weights.dispose();
+    throw error;
+  }
+}
+
+/** The graph of a file that is kept, with its tensors. */
+export async function readGraph(file: KeptFile): Promise<Graph> {
+  const reader = new ModelReader(file.name, file.bytes.length);
+  const pace = new Pace();
+  const tensors: Tensor[] = [];
+  for await (const piece of keptSource(file).pieces) {
+    reader.push(piece);
+    for (const arrived of reader.take()) {
+      tensors[arrived.index] = decodeArrived(arrived);
+      await pace.pause();
+    }
+  }
+  return assembleGraph(reader.header as ModelHeader, tensors, file.name);
+}
+
+/** The bytes that are kept, as if they arrived once more. */
+export function keptSource({ name, bytes }: KeptFile): OpenedSource {
+  async function* pieces() {
+    const pace = new Pace();
+    for (let at = 0; at < bytes.length; at += PIECE) {
+      yield bytes.subarray(at, at + PIECE);
+      await pace.pause();
+    }
+  }
+  return { name, bytes: bytes.length, pieces: pieces() };
+}
+
+interface Upload {
+  weights: Weights;
+  /** Of the float tensors that some node reads on the GPU. */
+  names: ReadonlySet<string>;
+}
+
+function startUpload(gpu: Gpu, header: ModelHeader, file: string): Upload {
+  const names = gpuTensors(header, file);
+  checkLimits(gpu, header, names, file);
+  return { weights: new Weights(gpu), names };
+}
+
+/** What the roles of the graph say, before any tensor is there. */
+function gpuTensors({ parsed }: ModelHeader, file: string): Set<string> {
+  const placeholders = parsed.records.map(({ dtype, shape }): Tensor => ({ dtype, shape, data: allocate(dtype, 0) }));
+  const roles = initializerRoles(buildGraph(parsed, placeholders, `${file}: wgslim.graph`));
+  return new Set(parsed.records.flatMap(({ name, dtype }) => (dtype === 'float32' && roles.has(name) ? [name] : [])));
+}
+
+/** @throws LimitError where a tensor is larger than what the device takes as one buffer, or binds at once */
+function checkLimits({ capabilities }: Gpu, { parsed }: ModelHeader, names: ReadonlySet<string>, file: string): void {
+  for (const limit of ['maxBufferBytes', 'maxBindingBytes'] as const) {
+    for (const { name, shape } of parsed.records) {
+      const bytes = 4 * numel(shape);
+      if (!names.has(name) || bytes <= capabilities[limit]) continue;
+      const called = limit === 'maxBufferBytes' ? 'maxBufferSize' : 'maxStorageBufferBindingSize';
+      throw new LimitError(
+        `${file}: tensor ${name} takes ${bytes} bytes, more than this adapter allows (${called} ${capabilities[limit]}): use another adapter or a smaller model`,
+      );
+    }
+  }
+}

@@ -1,0 +1,182 @@
+import { InferenceModel } from '../engine/inference.ts';
+import type { ParameterStore } from '../engine/parameters.ts';
+import { DeviceLostError } from '../gpu/errors.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Graph } from '../graph/types.ts';
+import { ImagePreparer } from './images.ts';
+import type { Feed } from './inputs.ts';
+import { readPreprocess } from './preprocess.ts';
+import { type KeptFile, type ReadModel, readGraph } from './readModel.ts';
+import type { Weights } from './weights.ts';
+
+/** What a model takes, in bytes. */
+export interface ModelMemory {
+  /** On the GPU: the weights, once for all batch sizes. */
+  weights: number;
+  /** On the GPU: inputs, and what lies between the layers, of the batch sizes at hand. */
+  activations: number;
+  /** On the GPU: images on their way to an input. */
+  images: number;
+  /** On the host: the file as it was loaded, kept for the day the device is lost. */
+  file: number;
+}
+
+interface Compiled {
+  model: InferenceModel;
+  own: ParameterStore;
+}
+
+/** Plans for this many input shapes are kept. */
+const PLANS = 4;
+/** Beyond so many the page gets a chance to draw. */
+const DISPATCHES_PER_SUBMIT = 64;
+
+/** A model on one device: its weights, and a plan for each of the input shapes used last. */
+export class Session {
+  readonly gpu: Gpu;
+  readonly #file: KeptFile;
+  readonly #weights: Weights;
+  /** The decoded file, until the first plan is made; decoded again for later ones. */
+  #graph: Graph | undefined;
+  readonly #plans = new Map<string, Compiled>();
+  readonly #images = new Map<string, ImagePreparer>();
+  /** Runs wait here for one another until they are queued on the GPU. */
+  #queue: Promise<unknown> = Promise.resolve();
+  readonly #pending = new Set<(error: unknown) => void>();
+
+  constructor(gpu: Gpu, { file, graph, weights }: ReadModel) {
+    this.gpu = gpu;
+    this.#file = file;
+    this.#weights = weights;
+    this.#graph = graph;
+    // A device may outlive many models: it must not hold on to them.
+    const session = new WeakRef(this);
+    void gpu.lost.then((info) => {
+      const live = session.deref();
+      if (live) live.#fail(info);
+    });
+  }
+
+  /** What is waiting for this device would wait for ever where the browser does not settle it. */
+  #fail({ reason, message }: GPUDeviceLostInfo): void {
+    const error = new DeviceLostError(`The GPU device was lost (${reason}): ${message}`);
+    for (const reject of this.#pending) reject(error);
+  }
+
+  get memory(): ModelMemory {
+    let weights = this.#weights.bytes;
+    let activations = 0;
+    for (const { model, own } of this.#plans.values()) {
+      for (const arena of ['weights', 'state', 'constants'] as const) weights += 4 * own.elements(arena);
+      activations += model.memory.planned;
+      for (const { name } of model.inputs) activations += model.locate(name).size;
+    }
+    const images = [...this.#images.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    return { weights, activations, images, file: this.#file.bytes.length };
+  }
+
+  /** Compiles ahead for these shapes. */
+  prepare(shapes: Readonly<Record<string, number[]>>): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#planFor(shapes);
+    });
+  }
+
+  async run(feeds: readonly Feed[]): Promise<Map<string, Float32Array<ArrayBuffer>>> {
+    const queued = await this.#inTurn(async () => {
+      const { model } = await this.#planFor(Object.fromEntries(feeds.map(({ name, shape }) => [name, shape])));
+      for (const feed of feeds) await this.#feed(model, feed);
+      if (model.plan.dispatchCount > DISPATCHES_PER_SUBMIT) await model.plan.replayYielding();
+      else model.plan.replay();
+      // Queued now, awaited when the next run may already be queued behind it.
+      const outputs = this.#guard(model.readOutputs());
+      outputs.catch(() => {}); // nobody gets to hear of it where this turn fails too
+      return { outputs };
+    });
+    return queued.outputs;
+  }
+
+  async #feed(model: InferenceModel, { name, shape, data, images, imageInput }: Feed): Promise<void> {
+    if (data) model.write(name, data);
+    if (!images || !imageInput) return;
+    let preparer = this.#images.get(name);
+    if (!preparer) {
+      const preprocess = readPreprocess(this.#file.meta.preprocess, imageInput.channels);
+      preparer = new ImagePreparer(this.gpu, imageInput, preprocess);
+      this.#images.set(name, preparer);
+    }
+    const whole = model.locate(name);
+    const size = whole.size / (shape[0] as number);
+    for (const [i, image] of images.entries()) {
+      await preparer.write(image, { buffer: whole.buffer, offset: whole.offset + i * size, size });
+    }
+  }
+
+  async #planFor(shapes: Readonly<Record<string, number[]>>): Promise<Compiled> {
+    const key = JSON.stringify(shapes);
+    const known = this.#plans.get(key);
+    if (known) {
+      this.#plans.delete(key);
+      this.#plans.set(key, known);
+      return known;
+    }
+    const made = await this.#compile(shapes);
+    this.#plans.set(key, made);
+    for (const [oldest, { model, own }] of this.#plans) {
+      if (this.#plans.size <= PLANS) break;
+      model.dispose();
+      own.dispose();
+      this.#plans.delete(oldest);
+    }
+    return made;
+  }
+
+  async #compile(shapes: Record<string, number[]>): Promise<Compiled> {
+    const isFirst = this.#graph !== undefined;
+    const file = this.#graph ?? (await readGraph(this.#file));
+    let own: ParameterStore | undefined;
+    try {
+      const model = await InferenceModel.compile(this.gpu, file, {
+        inputShapes: shapes,
+        dispatchesPerSubmit: DISPATCHES_PER_SUBMIT,
+        parameters: (graph) => {
+          const found = this.#weights.sourceFor(graph, file);
+          own = found.own;
+          return found.source;
+        },
+      });
+      if (isFirst) this.#weights.releaseUnused();
+      this.#graph = undefined;
+      return { model, own: own as unknown as ParameterStore };
+    } catch (error) {
+      (own as ParameterStore | undefined)?.dispose();
+      throw error;
+    }
+  }
+
+  /** One after the other; the next does not care how this one ended. */
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#guard(this.#queue.then(work));
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  /** Rejects when the device is lost, whether or not the work ever ends. */
+  #guard<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#pending.add(reject);
+      work.then(resolve, reject).finally(() => this.#pending.delete(reject));
+    });
+  }
+
+  dispose(): void {
+    for (const { model, own } of this.#plans.values()) {
+      model.dispose();
+      own.dispose();
+    }
+    this.#plans.clear();
+    for (const preparer of this.#images.values()) preparer.dispose();
+    this.#images.clear();
+    this.#weights.dispose();
+  }
+}

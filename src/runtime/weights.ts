@@ -1,0 +1,70 @@
+import { type ParameterSource, ParameterStore } from '../engine/parameters.ts';
+import type { BufferSlice } from '../gpu/buffers.ts';
+import type { Gpu } from '../gpu/gpu.ts';
+import type { Graph, Tensor } from '../graph/types.ts';
+
+/**
+ * A file's float tensors on the GPU, once for all batch sizes: put up one by one as they arrive, then found by the plans
+ * under their names.
+ */
+export class Weights {
+  readonly #gpu: Gpu;
+  readonly #slices = new Map<string, BufferSlice>();
+  readonly #used = new Set<string>();
+  #bytes = 0;
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Puts a tensor of the file on the GPU. */
+  add(name: string, tensor: Tensor): void {
+    const { data } = tensor;
+    const buffer = this.#gpu.buffers.create(data.byteLength, name);
+    this.#bytes += buffer.size;
+    const slice = { buffer, offset: 0, size: buffer.size };
+    this.#slices.set(name, slice);
+    if (data.length > 0) this.#gpu.write(slice, data as Float32Array<ArrayBuffer>);
+  }
+
+  /**
+   * Where a plan finds its initializers: those that it has in common with the file here, and those that folding made
+   * (normalisation, constants) in a store of their own, which belongs to the caller.
+   * @param file the graph as the file has it, whose tensors were added
+   */
+  sourceFor(graph: Graph, file: Graph): { source: ParameterSource; own: ParameterStore } {
+    const isShared = (name: string) =>
+      this.#slices.has(name) && graph.initializers.get(name)?.data === file.initializers.get(name)?.data;
+    const rest = [...graph.initializers].filter(([name]) => !isShared(name));
+    const own = new ParameterStore(this.#gpu, { ...graph, initializers: new Map(rest) });
+    const source: ParameterSource = {
+      find: (name) => (isShared(name) ? graph.initializers.get(name) : own.find(name)),
+      slice: (name) => {
+        if (!isShared(name)) return own.slice(name);
+        this.#used.add(name);
+        return this.#slices.get(name) as BufferSlice;
+      },
+    };
+    return { source, own };
+  }
+
+  /** Frees what no plan has asked for: tensors that folding replaced. A later plan puts up its own. */
+  releaseUnused(): void {
+    for (const [name, { buffer }] of this.#slices) {
+      if (this.#used.has(name)) continue;
+      this.#slices.delete(name);
+      this.#bytes -= buffer.size;
+      this.#gpu.buffers.destroy(buffer);
+    }
+  }
+
+  dispose(): void {
+    for (const { buffer } of this.#slices.values()) this.#gpu.buffers.destroy(buffer);
+    this.#slices.clear();
+    this.#bytes = 0;
+  }
+}
