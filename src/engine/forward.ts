@@ -1,6 +1,7 @@
 import { InputError } from '../graph/errors.ts';
 import type { Graph, Node } from '../graph/types.ts';
-import { absorbClamps } from './absorb.ts';
+import type { PackedLayer } from '../kernels/packedLayer.ts';
+import { absorbAdds, absorbClamps } from './absorb.ts';
 import type { Builder } from './builder.ts';
 import type { ForwardContext } from './operator.ts';
 import type { ParameterSource } from './parameters.ts';
@@ -15,6 +16,8 @@ export interface ForwardRequest {
   store: ParameterSource;
   inputs: ReadonlyMap<string, Value<'f32'>>;
   training: boolean;
+  /** No backward pass follows and nobody reads what lies between the nodes: additions may be done by the node before. */
+  inferenceOnly?: boolean;
   /** Put before the labels, to tell a teacher's dispatches from a student's. */
   prefix?: string;
 }
@@ -36,7 +39,9 @@ export function recordForward(request: ForwardRequest): Tape {
   }
   const saved = new Map<Node, Map<string, Value>>();
   const absorbed = absorbClamps(graph);
+  const additions = request.inferenceOnly ? absorbAdds(graph, shapes) : new Map<Node, never>();
   const done = new Set([...absorbed.values()].map(({ clamp }) => clamp));
+  for (const { add } of additions.values()) done.add(add);
   for (const node of graph.nodes) {
     if (done.has(node)) continue;
     const operator = findOperator(node.op);
@@ -44,18 +49,28 @@ export function recordForward(request: ForwardRequest): Tape {
     const memory = new Map<string, Value>();
     saved.set(node, memory);
     builder.context = `${request.prefix ?? ''}${node.name}`;
-    const after = absorbed.get(node);
+    const addition = additions.get(node);
+    const after = absorbed.get(addition?.add ?? node);
     const nodeAccess = accessNode({ node, graph, shapes, values, builder, training, saved: memory });
     const context: ForwardContext = {
       ...nodeAccess,
       bounds: after?.bounds,
+      residual: addition && values.get(addition.other),
+      packed(index) {
+        const stored = store.packed?.(node.inputs[index] ?? '');
+        if (!stored) return undefined;
+        const { words, ...layer } = stored.layer;
+        const operand = builder.persistent(stored.slice, [words.length], 'u32', node.inputs[index]);
+        return { ...layer, operand } as PackedLayer;
+      },
       output(index = 0) {
         const name = node.outputs[index];
         let value = values.get(name);
         if (!value) {
           value = builder.tensor(nodeAccess.outputShape(index), 'f32', name);
           values.set(name, value);
-          // The backward pass finds it under both names.
+          // The backward pass finds it under all its names.
+          if (addition && index === 0) values.set(addition.add.outputs[0], value);
           if (after && index === 0) values.set(after.clamp.outputs[0], value);
         }
         return value;

@@ -45,7 +45,7 @@ export class InferenceModel {
       const inputs = new Map(
         graph.inputs.map(({ name }) => [name, builder.own(shapes.get(name) as number[], 'f32', name)]),
       );
-      const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false });
+      const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false, inferenceOnly: true });
       const results = new Map<string, Value<'f32'>>(inputs);
       for (const { name } of graph.outputs) {
         const value = values.get(name);

@@ -1,5 +1,6 @@
 import type { InferShape } from '../graph/shapes.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
+import type { PackedLayer } from '../kernels/packedLayer.ts';
 import type { Builder } from './builder.ts';
 import type { Value } from './value.ts';
 
@@ -35,6 +36,10 @@ interface NodeContext {
 export interface ForwardContext extends NodeContext {
   /** Where the operator `canBound`: what output 0 has to be clamped to, if anything. */
   readonly bounds: Bounds | undefined;
+  /** Where the operator `canAdd`: what is added to output 0 before it is clamped, of output 0's shape. */
+  readonly residual: Value<'f32'> | undefined;
+  /** The weights at an input, where they are on the GPU in packed form. Then there is no `input(index)`. */
+  packed(index: number): PackedLayer | undefined;
   /** The output's tensor, made at the first call. The operator must write all of it. */
   output(index?: number): Value<'f32'>;
   /** Declares an output to be the same elements as another value (Reshape and its like): costs nothing. */
@@ -71,6 +76,8 @@ export interface Operator {
    * not read output 0, which holds the clamp's result then.
    */
   readonly canBound?: boolean;
+  /** Its forward pass heeds `context.residual`, so that an addition after it costs no pass of its own. */
+  readonly canAdd?: boolean;
   forward(context: ForwardContext): void;
   /** Absent where the operator passes no gradient on. */
   backward?(context: BackwardContext): void;

@@ -3,6 +3,7 @@ import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { SEGMENT } from '../kernels/arena.ts';
+import type { PackedWeights } from '../kernels/packedLayer.ts';
 import type { Role } from './operator.ts';
 import { findOperator } from './registry.ts';
 import { elementsOf } from './value.ts';
@@ -20,6 +21,14 @@ export interface Parameter {
 export interface ParameterSource {
   find(name: string): Pick<Parameter, 'shape'> | undefined;
   slice(name: string): BufferSlice;
+  /** The initializer in packed form; then `find` does not know it. */
+  packed?(name: string): StoredLayer | undefined;
+}
+
+/** Packed weights that lie in a buffer. */
+export interface StoredLayer {
+  readonly slice: BufferSlice;
+  readonly layer: PackedWeights;
 }
 
 export type ArenaName = 'weights' | 'state' | 'constants';

@@ -37,13 +37,13 @@ export function conv(
     padded?: PaddedPlanes | undefined;
     /** [oc, ic / groups, kh, kw] */
     weights: Operand<'f32'> | PackedOperand<DenseWeights>;
-    bias?: Operand<'f32'>;
+    bias?: Operand<'f32'> | undefined;
     /** [n, oc, oh, ow], added before the bounds. */
-    residual?: Operand<'f32'>;
+    residual?: Operand<'f32'> | undefined;
     out: Operand<'f32'>;
     shape: ConvShape;
-    lo?: number;
-    hi?: number;
+    lo?: number | undefined;
+    hi?: number | undefined;
     label?: string;
   },
 ): void {

@@ -28,6 +28,7 @@ export * from './lines.ts';
 export * from './lsqInitialScale.ts';
 export * from './matmul.ts';
 export * from './nmMask.ts';
+export * from './packedLayer.ts';
 export * from './packedOperand.ts';
 export * from './padPlanes.ts';
 export * from './pool.ts';

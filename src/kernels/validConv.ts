@@ -14,9 +14,9 @@ export interface ValidConv {
   x: Operand<'f32'>;
   /** [groups · groupOut][groupIn · kh · kw] */
   weights: Operand<'f32'> | PackedOperand<DenseWeights>;
-  bias?: Operand<'f32'>;
+  bias?: Operand<'f32'> | undefined;
   /** Added before the bounds; laid out like `out`. */
-  residual?: Operand<'f32'>;
+  residual?: Operand<'f32'> | undefined;
   out: Operand<'f32'>;
   images: number;
   groups: number;
@@ -32,8 +32,8 @@ export interface ValidConv {
   xAt: { offset: number; image: number; channel: number; ky: number; kx: number; oy: number; ox: number };
   outAt: { offset: number; image: number; channel: number; oy: number; ox: number };
   weightsOffset?: number;
-  lo?: number;
-  hi?: number;
+  lo?: number | undefined;
+  hi?: number | undefined;
   label: string;
 }
 

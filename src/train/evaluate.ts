@@ -79,7 +79,7 @@ async function evaluateAt(
       augmented: false,
     });
     const inputs = new Map([[input, value]]);
-    const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false });
+    const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false, inferenceOnly: true });
     const ring = builder.own([steps, METRICS], 'f32', 'metrics');
     const losses = builder.tensor([batch], 'f32', 'losses');
     const ranks = builder.tensor([batch], 'u32', 'ranks');

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { absorbClamps } from '../../src/engine/absorb.ts';
+import { absorbAdds, absorbClamps } from '../../src/engine/absorb.ts';
+import { inferOperator } from '../../src/engine/registry.ts';
+import { inferShapes } from '../../src/graph/shapes.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -80,5 +82,49 @@ describe('absorbClamps', () => {
     const twice = producers.Conv!().node('Relu').node('Relu');
     expect(absorbed(twice)).toHaveLength(1);
     expect(absorbed(new NetworkBuilder('input', shape).node('Relu'))).toEqual([]);
+  });
+});
+
+describe('absorbAdds', () => {
+  /** Two convolutions, the sum of one and the other (or the input), and a Relu. */
+  function block(shortcut: 'input' | 'convolution' | 'pool'): NetworkBuilder {
+    const net = new NetworkBuilder('block', shape);
+    if (shortcut === 'convolution') net.conv(4, 4, 1);
+    if (shortcut === 'pool') net.node('MaxPool', ['x'], { kernel_shape: [3, 3], pads: [1, 1, 1, 1] });
+    const other = shortcut === 'input' ? 'x' : net.last;
+    if (shortcut === 'pool') net.conv(4, 4, 3, same, true);
+    else net.node('Relu', ['x']).conv(4, 4, 3, same, true);
+    return net.node('Add', [other, net.last]).node('Relu');
+  }
+  const shapesOf = (graph: Graph) =>
+    inferShapes(graph, inferOperator, new Map(graph.inputs.map(({ name, shape: of }) => [name, of as number[]])));
+
+  it.each(['input', 'convolution', 'pool'] as const)(
+    'a shortcut that is the %s costs no pass of its own',
+    async (kind) => {
+      const graph = block(kind).finish();
+      const absorbed = absorbAdds(graph, shapesOf(graph));
+      expect([...absorbed].map(([node, { add }]) => [node.op, add.op])).toEqual([['Conv', 'Add']]);
+      const gpu = await testGpu();
+      const inputs = { x: randomFloats(1, 360) };
+      const output = graph.outputs[0]!.name;
+      const fused = await runGraph(gpu, { graph, inputs, inferenceOnly: true });
+      const apart = await runGraph(gpu, { graph, inputs });
+      expect(fused.dispatches).toBe(apart.dispatches - 1);
+      expect(fused.outputs[output]).toEqual(apart.outputs[output]);
+      expect(new Set(fused.outputs[output]).size).toBeGreaterThan(10);
+    },
+  );
+
+  it('leaves a sum alone whose terms others read, or that broadcasts', () => {
+    const read = block('input');
+    const graph = read.finish();
+    const conv = graph.nodes.find(({ op }) => op === 'Conv')!;
+    const also = { ...graph, outputs: [...graph.outputs, { name: conv.outputs[0]!, dtype: 'float32' as const }] };
+    expect(absorbAdds(also, shapesOf(also)).size).toBe(0);
+    const net = new NetworkBuilder('broadcast', shape).node('GlobalAveragePool', ['x']);
+    const pooled = net.last;
+    const wide = net.node('Relu', ['x']).conv(4, 4, 3, same).node('Add', [net.last, pooled]).finish();
+    expect(absorbAdds(wide, shapesOf(wide)).size).toBe(0);
   });
 });

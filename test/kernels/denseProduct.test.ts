@@ -77,7 +77,7 @@ describe.each(KINDS)('products with packed weights as a %s computes them', (kind
   it.each(['f16', 'int8', 'int5', 'int3/16', 'table4/8'])('convolutions, %s', async (format) => {
     const recorder = new DirectRecorder(await testGpu());
     const of = recorderOfKind(recorder, kind);
-    const cases = [
+    const cases: { x: number[]; w: number[]; attributes: Record<string, number | number[]> }[] = [
       { x: [2, 8, 9, 7], w: [19, 8, 3, 3], attributes: { pads: [1, 1, 1, 1], strides: [2, 1] } },
       { x: [1, 12, 6, 6], w: [18, 4, 2, 2], attributes: { group: 3 } },
       { x: [2, 16, 6, 5], w: [16, 1, 3, 3], attributes: { group: 16, pads: [1, 1, 1, 1] } },

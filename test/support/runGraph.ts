@@ -14,6 +14,8 @@ export interface GraphRun {
   /** The graph's inputs by name; shapes come from `graph.inputs`, which must be static. */
   inputs: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
   training?: boolean;
+  /** As a forward pass that no backward pass follows. */
+  inferenceOnly?: boolean;
   /** Gradients of the loss by graph outputs. Without any, only the forward pass runs. */
   seeds?: Readonly<Record<string, Float32Array<ArrayBuffer>>>;
   /** Names of graph inputs and initializers whose gradients are wanted. */
@@ -32,7 +34,7 @@ export interface GraphResult {
  * or rewritten, so that what runs is what the test wrote down. The plan is replayed twice, which a plan must survive.
  */
 export async function runGraph(gpu: Gpu, run: GraphRun): Promise<GraphResult> {
-  const { graph, training = false, seeds = {}, wanted = [] } = run;
+  const { graph, training = false, inferenceOnly = false, seeds = {}, wanted = [] } = run;
   const inputShapes = new Map(graph.inputs.map(({ name, shape }) => [name, shape as number[]]));
   const shapes = inferShapes(graph, inferOperator, inputShapes);
   checkGraph(graph, shapes);
@@ -44,7 +46,7 @@ export async function runGraph(gpu: Gpu, run: GraphRun): Promise<GraphResult> {
     return builder.own(shape, 'f32', label);
   };
   const inputs = new Map(graph.inputs.map(({ name }) => [name, own(name, name)]));
-  const tape = recordForward({ builder, graph, shapes, store, inputs, training });
+  const tape = recordForward({ builder, graph, shapes, store, inputs, training, inferenceOnly });
   const results = new Map<string, Value<'f32'>>();
   for (const { name } of graph.outputs) {
     const value = tape.values.get(name);

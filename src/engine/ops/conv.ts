@@ -4,6 +4,7 @@ import { conv, padInput } from '../../kernels/conv.ts';
 import { convGradInput } from '../../kernels/convGradInput.ts';
 import { convGradWeight } from '../../kernels/convGradWeight.ts';
 import type { ConvShape } from '../../kernels/convShape.ts';
+import { packedConv } from '../../kernels/packedLayer.ts';
 import type { PaddedPlanes } from '../../kernels/padPlanes.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
@@ -17,15 +18,24 @@ const geometry = (context: ForwardContext | BackwardContext): ConvGeometry =>
 function forward(context: ForwardContext): void {
   const { builder, saved } = context;
   const x = context.input(X);
-  const out = context.output();
   const shape = geometry(context);
+  const bias = context.hasInput(BIAS) ? context.input(BIAS) : undefined;
+  const packed = context.packed(WEIGHTS);
+  if (packed) {
+    const { residual, bounds } = context;
+    const label = 'convolution';
+    packedConv(builder, { x, weights: packed, bias, residual, out: context.output(), shape, ...bounds, label });
+    return;
+  }
+  const out = context.output();
   const padded = out.elements > 0 ? padInput(builder, x, shape) : undefined;
   if (padded) saved.set('padded', padded.operand as Value<'f32'>);
   conv(builder, {
     x,
     padded,
     weights: context.input(WEIGHTS),
-    bias: context.hasInput(BIAS) ? context.input(BIAS) : undefined,
+    bias,
+    residual: context.residual,
     out,
     shape,
     ...context.bounds,
@@ -77,6 +87,7 @@ export const convolutions: readonly Operator[] = [
     attributes: ['auto_pad', 'dilations', 'group', 'kernel_shape', 'pads', 'strides'],
     roles: () => ({ [WEIGHTS]: 'weight', [BIAS]: 'bias' }),
     canBound: true,
+    canAdd: true,
     forward,
     backward,
   },

@@ -3,6 +3,7 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import { gemmGeometry } from '../../graph/infer/matmul.ts';
 import { expand } from '../../kernels/binary.ts';
 import { matmul, matrix } from '../../kernels/matmul.ts';
+import { packedProduct } from '../../kernels/packedLayer.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
 import { broadcastAxes } from './binary.ts';
@@ -20,6 +21,16 @@ function geometry(context: ForwardContext | BackwardContext) {
 
 function forward(context: ForwardContext): void {
   const { m, n, k, transA, transB, alpha, beta } = geometry(context);
+  const packed = context.packed(B);
+  if (packed) {
+    const bias = context.hasInput(C) ? context.input(C) : undefined;
+    packedProduct(context.builder, {
+      ...{ weights: packed, x: context.input(A), bias, out: context.output(), m },
+      ...context.bounds,
+      label: 'dense',
+    });
+    return;
+  }
   // C broadcasts to [m, n] by NumPy's rule: an axis that is missing or of length 1 has no stride.
   const shape = context.hasInput(C) ? context.inputShape(C) : undefined;
   const columns = shape?.at(-1) ?? 1;

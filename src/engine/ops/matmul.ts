@@ -1,6 +1,7 @@
 import { inferers } from '../../graph/infer/inferers.ts';
 import { matMulGeometry } from '../../graph/infer/matmul.ts';
 import { batchedMatmul, type MatrixBatch } from '../../kernels/batchedMatmul.ts';
+import { packedProduct } from '../../kernels/packedLayer.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
@@ -21,6 +22,13 @@ function geometry(context: ForwardContext | BackwardContext) {
 
 function forward(context: ForwardContext): void {
   const { batch, aBatch, bBatch, m, n, k } = geometry(context);
+  const packed = context.packed(1);
+  if (packed) {
+    packedProduct(context.builder, {
+      ...{ weights: packed, x: context.input(0), out: context.output(), m, label: 'product' },
+    });
+    return;
+  }
   batchedMatmul(context.builder, {
     a: { operand: context.input(0), batch: aBatch },
     b: { operand: context.input(1), batch: bBatch },
