@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { link } from 'wesl/core';
 import type { MemberInfo, TypeInfo, VariableInfo } from 'wgsl_reflect/wgsl_reflect.module.js';
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
+import { minifyWgsl } from './minifyWgsl.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const shaderRoot = join(root, 'shaders');
@@ -116,7 +117,7 @@ function generate(path: string, code: string): string {
     '',
     `export const ${camel(path.split('/').at(-1)!.replace('.wgsl', ''))}Shader = {`,
     ...Object.entries(shader).map(([key, value]) => `  ${key}: ${JSON.stringify(value)},`),
-    `  code: ${JSON.stringify(code)},`,
+    `  code: ${JSON.stringify(minifyWgsl(code))},`,
     '} as const satisfies Shader;',
     '',
   ].join('\n');

@@ -35,7 +35,7 @@ export function specialise(
 }
 
 const HALF = /^(f16|vec[234](h|<f16>))$/;
-const UNIFORM = /@group\(0\)\s*@binding\(0\)\s*var<uniform>\s+args\s*:/;
+const UNIFORM = /@group\(0\)\s*@binding\(0\)\s*var<uniform>\s*args\s*:/;
 
 function setConstant(code: string, shader: Shader, name: string, value: number | boolean | string): string {
   const { type } = shader.constants[name];
