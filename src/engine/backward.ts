@@ -2,7 +2,7 @@ import { InputError } from '../graph/errors.ts';
 import { add } from '../kernels/add.ts';
 import { accessNode, type Tape } from './forward.ts';
 import type { BackwardContext } from './operator.ts';
-import { findOperator } from './registry.ts';
+import { findGradient } from './ops/gradients.ts';
 import type { Value } from './value.ts';
 
 export interface BackwardRequest {
@@ -45,8 +45,8 @@ export function recordBackward(tape: Tape, request: BackwardRequest): void {
   for (const node of [...graph.nodes].reverse()) {
     const wanted = node.inputs.map((name) => needed.has(name));
     if (!wanted.includes(true) || !node.outputs.some((name) => gradients.has(name))) continue;
-    const operator = findOperator(node.op);
-    if (!operator?.backward)
+    const backward = findGradient(node.op);
+    if (!backward)
       throw new InputError(
         `Node ${node.name}: operator ${node.op} passes no gradient on, so the model cannot be trained`,
       );
@@ -78,7 +78,7 @@ export function recordBackward(tape: Tape, request: BackwardRequest): void {
         pending.push([name, builder.view(value, (values.get(name) as Value<'f32'>).shape)]);
       },
     };
-    operator.backward(context);
+    backward(context);
     for (const [name, value] of pending) contribute(name, value);
   }
   builder.context = '';

@@ -79,6 +79,10 @@ export interface Operator {
   /** Its forward pass heeds `context.residual`, so that an addition after it costs no pass of its own. */
   readonly canAdd?: boolean;
   forward(context: ForwardContext): void;
-  /** Absent where the operator passes no gradient on. */
-  backward?(context: BackwardContext): void;
 }
+
+/**
+ * The other half of an operator: gradients by its inputs. Kept apart from `Operator`, in a table of its own in the
+ * operator's module, so that what only runs networks does not carry it along.
+ */
+export type Gradients = Readonly<Record<string, (context: BackwardContext) => void>>;

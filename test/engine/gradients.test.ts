@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { findOperator, supportedOperators } from '../../src/engine/registry.ts';
+import { findGradient } from '../../src/engine/ops/gradients.ts';
+import { supportedOperators } from '../../src/engine/registry.ts';
 import { floatTensor, int64Tensor } from '../../src/graph/tensor.ts';
 import { checkGradients, type GradientCheck } from '../support/gradient.ts';
 import { randomFloats } from '../support/numbers.ts';
@@ -100,7 +101,7 @@ const cases: Readonly<Record<string, Omit<GradientCheck, 'op'>>> = {
 describe('gradients of every operator', () => {
   it('have a case here', () => {
     expect(Object.keys(cases).sort()).toEqual([...supportedOperators].sort());
-    for (const op of supportedOperators) expect(findOperator(op)?.backward, op).toBeTypeOf('function');
+    for (const op of supportedOperators) expect(findGradient(op), op).toBeTypeOf('function');
   });
 
   it.each(Object.entries(cases))('%s agrees with central differences', async (op, check) => {

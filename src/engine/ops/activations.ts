@@ -2,7 +2,7 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import type { Node, Tensor } from '../../graph/types.ts';
 import { HIGHEST, LOWEST } from '../../kernels/reduceSplits.ts';
 import { type Unary, unary, unaryBackward } from '../../kernels/unary.ts';
-import type { Bounds, Operator } from '../operator.ts';
+import type { BackwardContext, Bounds, Gradients, Operator } from '../operator.ts';
 
 interface Activation {
   op: string;
@@ -44,29 +44,38 @@ const list: readonly Activation[] = [
 ];
 
 /** Elementwise activations, by their ONNX definitions. */
-export const activations: readonly Operator[] = list.map(
-  ({ op, f, attributes = [], fromResult, parameters, clamps }) => ({
-    op,
-    infer: inferers[op],
-    attributes,
-    ...(clamps && { clamps }),
-    forward(context) {
-      unary(context.builder, {
-        f,
-        x: context.input(0),
-        out: context.output(),
-        ...parameters?.(context.node, context.constant),
-      });
-    },
-    backward(context) {
-      if (!context.wants(0)) return;
-      unaryBackward(context.builder, {
-        f,
-        v: fromResult ? context.output() : context.input(0),
-        dy: context.outputGradient(),
-        dx: context.inputGradient(0),
-        ...parameters?.(context.node, context.constant),
-      });
-    },
-  }),
-);
+export const activations: readonly Operator[] = list.map(({ op, f, attributes = [], parameters, clamps }) => ({
+  op,
+  infer: inferers[op],
+  attributes,
+  ...(clamps && { clamps }),
+  forward(context) {
+    unary(context.builder, {
+      f,
+      x: context.input(0),
+      out: context.output(),
+      ...parameters?.(context.node, context.constant),
+    });
+  },
+}));
+
+function backward(context: BackwardContext): void {
+  if (!context.wants(0)) return;
+  const { f, fromResult, parameters } = list.find(({ op }) => op === context.node.op) as Activation;
+  unaryBackward(context.builder, {
+    f,
+    v: fromResult ? context.output() : context.input(0),
+    dy: context.outputGradient(),
+    dx: context.inputGradient(0),
+    ...parameters?.(context.node, context.constant),
+  });
+}
+
+export const activationGradients: Gradients = {
+  Relu: backward,
+  LeakyRelu: backward,
+  Clip: backward,
+  Sigmoid: backward,
+  Tanh: backward,
+  HardSwish: backward,
+};

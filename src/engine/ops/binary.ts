@@ -2,7 +2,7 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import type { Graph, Node } from '../../graph/types.ts';
 import { type Binary, binary, expand } from '../../kernels/binary.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
-import type { BackwardContext, Operator, Role } from '../operator.ts';
+import type { BackwardContext, Gradients, Operator, Role } from '../operator.ts';
 import type { Value } from '../value.ts';
 
 const functions: Readonly<Record<string, Binary>> = { Add: 'add', Sub: 'sub', Mul: 'mul', Div: 'div' };
@@ -59,7 +59,7 @@ function operandGradient(
   }
 }
 
-const backward: Readonly<Record<string, (context: BackwardContext) => void>> = {
+export const arithmeticGradients: Gradients = {
   Add(context) {
     for (const index of [0, 1]) {
       if (context.wants(index)) operandGradient(context, index, { dy: context.outputGradient() });
@@ -112,5 +112,4 @@ export const arithmetic: readonly Operator[] = Object.entries(functions).map(([o
       bounds: context.bounds,
     });
   },
-  backward: backward[op]!,
 }));

@@ -7,7 +7,7 @@ import type { ConvShape } from '../../kernels/convShape.ts';
 import { packedConv } from '../../kernels/packedLayer.ts';
 import type { PaddedPlanes } from '../../kernels/padPlanes.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
-import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import type { Value } from '../value.ts';
 
 const [X, WEIGHTS, BIAS] = [0, 1, 2] as const;
@@ -89,6 +89,7 @@ export const convolutions: readonly Operator[] = [
     canBound: true,
     canAdd: true,
     forward,
-    backward,
   },
 ];
+
+export const convolutionGradients: Gradients = { Conv: backward };

@@ -7,7 +7,7 @@ import {
   quantizerLevels,
   scaledChannels,
 } from '../../kernels/fakeQuantize.ts';
-import type { Operator } from '../operator.ts';
+import type { BackwardContext, Gradients, Operator } from '../operator.ts';
 import { elementsOf } from '../value.ts';
 
 const MOST_BITS = 16;
@@ -61,25 +61,28 @@ const operator: Operator = {
       ...levels,
     });
   },
-  backward(context) {
-    const { axis, levels } = settings(context.node);
-    const shape = context.inputShape(0);
-    const channels = scaledChannels(shape, axis);
-    // N of LSQ's gradient scale: weights that share a scale, or features of a sample.
-    const isWeight = context.constant(0) !== undefined;
-    const sharing = elementsOf(shape) / channels.channels;
-    const count = isWeight || shape.length === 0 ? sharing : sharing / (axis === 0 ? 1 : Math.max(shape[0], 1));
-    fakeQuantizeBackward(context.builder, {
-      x: context.input(0),
-      scale: context.input(1),
-      dy: context.outputGradient(),
-      dx: context.wants(0) ? context.inputGradient(0) : undefined,
-      dscale: context.wants(1) ? context.inputGradient(1) : undefined,
-      channels,
-      gradientScale: lsqGradientScale(count, levels.high),
-      ...levels,
-    });
-  },
 };
 
+function backward(context: BackwardContext): void {
+  const { axis, levels } = settings(context.node);
+  const shape = context.inputShape(0);
+  const channels = scaledChannels(shape, axis);
+  // N of LSQ's gradient scale: weights that share a scale, or features of a sample.
+  const isWeight = context.constant(0) !== undefined;
+  const sharing = elementsOf(shape) / channels.channels;
+  const count = isWeight || shape.length === 0 ? sharing : sharing / (axis === 0 ? 1 : Math.max(shape[0], 1));
+  fakeQuantizeBackward(context.builder, {
+    x: context.input(0),
+    scale: context.input(1),
+    dy: context.outputGradient(),
+    dx: context.wants(0) ? context.inputGradient(0) : undefined,
+    dscale: context.wants(1) ? context.inputGradient(1) : undefined,
+    channels,
+    gradientScale: lsqGradientScale(count, levels.high),
+    ...levels,
+  });
+}
+
 export const fakeQuantize: readonly Operator[] = [operator];
+
+export const fakeQuantizeGradients: Gradients = { 'wgslim.FakeQuantize': backward };

@@ -2,7 +2,7 @@ import { describe, intAttribute } from '../../graph/attributes.ts';
 import { InputError } from '../../graph/errors.ts';
 import { optionalIntegers, resolveAxis } from '../../graph/infer/common.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
-import type { ForwardContext, Operator } from '../operator.ts';
+import type { ForwardContext, Gradients, Operator } from '../operator.ts';
 import { constantsOf } from './layout.ts';
 import { type TakeAlong, takeAlong, takeAlongBackward } from './take.ts';
 
@@ -31,7 +31,10 @@ export const gather: Operator = {
     const x = context.input(0);
     takeAlong(context.builder, { x, y: context.output(), along: takeOf(context, x.shape) });
   },
-  backward(context) {
+};
+
+export const gatherGradients: Gradients = {
+  Gather(context) {
     if (!context.wants(0)) return;
     const along = takeOf(context, context.inputShape(0));
     takeAlongBackward(context.builder, { dy: context.outputGradient(), dx: context.inputGradient(0), along });

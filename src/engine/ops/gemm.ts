@@ -5,7 +5,7 @@ import { expand } from '../../kernels/binary.ts';
 import { matmul, matrix } from '../../kernels/matmul.ts';
 import { packedProduct } from '../../kernels/packedLayer.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
-import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import { broadcastAxes } from './binary.ts';
 
 const [A, B, C] = [0, 1, 2] as const;
@@ -96,6 +96,7 @@ export const denseLayers: readonly Operator[] = [
     roles: () => ({ [A]: 'weight', [B]: 'weight', [C]: 'bias' }),
     canBound: true,
     forward,
-    backward,
   },
 ];
+
+export const denseGradients: Gradients = { Gemm: backward };

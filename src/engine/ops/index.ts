@@ -14,7 +14,7 @@ import { reductions } from './reduce.ts';
 import { softmaxes } from './softmax.ts';
 import { views } from './views.ts';
 
-/** Every module of operators. A new operator is one module and one entry here. */
+/** Every module of operators. A new operator is one module and one entry here, and one in `gradients.ts`. */
 export const operatorModules: readonly (readonly Operator[])[] = [
   activations,
   normalizations,

@@ -6,7 +6,7 @@ import { resolvePermutation, sliceGeometry } from '../../graph/infer/layout.ts';
 import { rowMajorStrides } from '../../graph/tensor.ts';
 import type { Node } from '../../graph/types.ts';
 import { type CopyAxis, mergeAxes, stridedCopy } from '../../kernels/stridedCopy.ts';
-import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import { elementsOf } from '../value.ts';
 
 const MAX_RANK = 6;
@@ -41,16 +41,6 @@ const transpose: Operator = {
     if (isIdentity(axes, 0)) context.alias(0, context.input(0));
     else stridedCopy(context.builder, { x: context.input(0), y: context.output(), axes, label: 'transpose' });
   },
-  backward(context) {
-    if (!context.wants(0)) return;
-    const axes = transposeAxes(context.node, context.inputShape(0));
-    const dy = context.outputGradient();
-    if (isIdentity(axes, 0)) context.passGradient(0, dy);
-    else {
-      const label = 'transpose gradient';
-      stridedCopy(context.builder, { x: dy, y: context.inputGradient(0), axes: reversed(axes), label });
-    }
-  },
 };
 
 /** Axes in the order of the output. */
@@ -72,20 +62,6 @@ const slice: Operator = {
     const x = context.input(0);
     if (isIdentity(axes, base) && elementsOf(context.outputShape()) === x.elements) context.alias(0, x);
     else stridedCopy(context.builder, { x, y: context.output(), axes, fromBase: base, label: 'slice' });
-  },
-  backward(context) {
-    if (!context.wants(0)) return;
-    const { builder } = context;
-    const { axes, base } = sliceAxes(context, context.inputShape(0));
-    const dy = context.outputGradient();
-    const label = 'slice gradient';
-    if (isIdentity(axes, base) && dy.elements === elementsOf(context.inputShape(0))) {
-      context.passGradient(0, dy);
-      return;
-    }
-    const dx = context.inputGradient(0);
-    if (dx.elements > dy.elements) builder.clear(dx, 'what the slice left out');
-    stridedCopy(builder, { x: dy, y: dx, axes: reversed(axes), toBase: base, label });
   },
 };
 
@@ -116,23 +92,6 @@ const concat: Operator = {
       stridedCopy(context.builder, { x: context.input(index), y, axes, toBase: base, label: `part ${index}` });
     }
   },
-  backward(context) {
-    const dy = context.outputGradient();
-    if (context.node.inputs.length === 1) {
-      if (context.wants(0)) context.passGradient(0, dy);
-      return;
-    }
-    for (const { index, axes, base } of concatParts(context)) {
-      if (!context.wants(index)) continue;
-      stridedCopy(context.builder, {
-        x: dy,
-        y: context.inputGradient(index),
-        axes: reversed(axes),
-        fromBase: base,
-        label: `gradient of part ${index}`,
-      });
-    }
-  },
 };
 
 /** Of every input the copy into its place: [before the axis, the axis and all behind it]. */
@@ -159,3 +118,47 @@ function concatParts(context: ForwardContext | BackwardContext) {
 
 /** Operators that move elements about without changing them, by their ONNX definitions. */
 export const layouts: readonly Operator[] = [transpose, slice, concat];
+
+export const layoutGradients: Gradients = {
+  Transpose(context) {
+    if (!context.wants(0)) return;
+    const axes = transposeAxes(context.node, context.inputShape(0));
+    const dy = context.outputGradient();
+    if (isIdentity(axes, 0)) context.passGradient(0, dy);
+    else {
+      const label = 'transpose gradient';
+      stridedCopy(context.builder, { x: dy, y: context.inputGradient(0), axes: reversed(axes), label });
+    }
+  },
+  Slice(context) {
+    if (!context.wants(0)) return;
+    const { builder } = context;
+    const { axes, base } = sliceAxes(context, context.inputShape(0));
+    const dy = context.outputGradient();
+    const label = 'slice gradient';
+    if (isIdentity(axes, base) && dy.elements === elementsOf(context.inputShape(0))) {
+      context.passGradient(0, dy);
+      return;
+    }
+    const dx = context.inputGradient(0);
+    if (dx.elements > dy.elements) builder.clear(dx, 'what the slice left out');
+    stridedCopy(builder, { x: dy, y: dx, axes: reversed(axes), toBase: base, label });
+  },
+  Concat(context) {
+    const dy = context.outputGradient();
+    if (context.node.inputs.length === 1) {
+      if (context.wants(0)) context.passGradient(0, dy);
+      return;
+    }
+    for (const { index, axes, base } of concatParts(context)) {
+      if (!context.wants(index)) continue;
+      stridedCopy(context.builder, {
+        x: dy,
+        y: context.inputGradient(index),
+        axes: reversed(axes),
+        fromBase: base,
+        label: `gradient of part ${index}`,
+      });
+    }
+  },
+};

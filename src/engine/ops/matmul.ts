@@ -3,7 +3,7 @@ import { matMulGeometry } from '../../graph/infer/matmul.ts';
 import { batchedMatmul, type MatrixBatch } from '../../kernels/batchedMatmul.ts';
 import { packedProduct } from '../../kernels/packedLayer.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
-import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
 import { broadcastAxes } from './binary.ts';
 
@@ -82,6 +82,7 @@ export const matrixProducts: readonly Operator[] = [
     attributes: [],
     roles: () => ({ 0: 'weight', 1: 'weight' }),
     forward,
-    backward,
   },
 ];
+
+export const productGradients: Gradients = { MatMul: backward };

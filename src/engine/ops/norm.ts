@@ -3,7 +3,7 @@ import { InputError } from '../../graph/errors.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
 import { batchNorm, batchNormBackward, channelStatistics } from '../../kernels/batchNorm.ts';
 import type { ChannelShape } from '../../kernels/channels.ts';
-import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
 
 const [X, SCALE, SHIFT, MEAN, VARIANCE] = [0, 1, 2, 3, 4] as const;
@@ -106,6 +106,7 @@ export const normalizations: readonly Operator[] = [
     roles: () => ({ [SCALE]: 'norm', [SHIFT]: 'norm', [MEAN]: 'state', [VARIANCE]: 'state' }),
     canBound: true,
     forward,
-    backward,
   },
 ];
+
+export const normalizationGradients: Gradients = { BatchNormalization: backward };

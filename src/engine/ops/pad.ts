@@ -4,7 +4,7 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import { type PadGeometry, padGeometry } from '../../graph/infer/layout.ts';
 import { rowMajorStrides, toNumbers } from '../../graph/tensor.ts';
 import { type CopyAxis, stridedCopy } from '../../kernels/stridedCopy.ts';
-import type { ForwardContext, Operator } from '../operator.ts';
+import type { ForwardContext, Gradients, Operator } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
 import { checkRank, constantsOf } from './layout.ts';
 import { type TakeAlong, takeAlong, takeAlongBackward } from './take.ts';
@@ -92,7 +92,10 @@ export const pad: Operator = {
       });
     }
   },
-  backward(context) {
+};
+
+export const padGradients: Gradients = {
+  Pad(context) {
     if (!context.wants(0)) return;
     const { builder } = context;
     const shape = context.inputShape(0);

@@ -4,7 +4,7 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import { poolGeometries, refuseIndices } from '../../graph/infer/pool.ts';
 import type { Node } from '../../graph/types.ts';
 import { averagePool, averagePoolBackward, maxPool, maxPoolBackward, type PoolWindows } from '../../kernels/pool.ts';
-import type { Operator } from '../operator.ts';
+import type { BackwardContext, Gradients, Operator } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
 
 const ATTRIBUTES = ['kernel_shape', 'strides', 'pads', 'auto_pad', 'dilations', 'ceil_mode'];
@@ -26,16 +26,12 @@ function checkMaxPool(node: Node): void {
   refuseIndices(node);
 }
 
-interface Pooling {
-  op: string;
-  attributes: readonly string[];
-  /** The 2-D poolings that make it up; each reads the result of the one before. */
-  passesOf: (node: Node, xShape: readonly number[]) => readonly PoolWindows[];
-  forward: typeof maxPool;
-  backward: typeof maxPoolBackward;
+/** The 2-D poolings that make an operator up; each reads the result of the one before. */
+function passesOf(node: Node, xShape: readonly number[]): readonly PoolWindows[] {
+  return node.op.startsWith('Global') ? [globalWindow(xShape)] : poolGeometries(node, xShape);
 }
 
-const pooling = ({ op, attributes, passesOf, forward, backward }: Pooling): Operator => ({
+const pooling = (op: string, attributes: readonly string[], pool: typeof maxPool): Operator => ({
   op,
   infer: inferers[op]!,
   attributes,
@@ -46,34 +42,41 @@ const pooling = ({ op, attributes, passesOf, forward, backward }: Pooling): Oper
     passes.forEach((windows, i) => {
       const { n, c, oh, ow } = windows;
       const y = i === passes.length - 1 ? output() : builder.tensor([n, c, oh, ow], 'f32', `pass ${i}`);
-      forward(builder, { x, y, windows });
+      pool(builder, { x, y, windows });
       saved.set(`result ${i}`, y);
       x = y;
     });
   },
-  backward({ builder, node, saved, input, wants, outputGradient, inputGradient }) {
-    if (!wants(0)) return;
-    const passes = passesOf(node, input(0).shape);
-    let dy = outputGradient();
-    for (const [i, windows] of [...passes.entries()].reverse()) {
-      const { n, c, ih, iw } = windows;
-      const x = i === 0 ? input(0) : (saved.get(`result ${i - 1}`) as Value<'f32'>);
-      const dx = i === 0 ? inputGradient(0) : builder.tensor([n, c, ih, iw], 'f32', `gradient of pass ${i}`);
-      backward(builder, { x, dy, dx, windows });
-      dy = dx;
-    }
-  },
 });
-
-const maximum = { forward: maxPool, backward: maxPoolBackward };
-const average = { forward: averagePool, backward: averagePoolBackward };
-const windowed = { passesOf: poolGeometries };
-const overPlanes = { attributes: [], passesOf: (_: Node, shape: readonly number[]) => [globalWindow(shape)] };
 
 /** Pooling over windows and over whole planes, by the ONNX definitions; 1-D is 2-D of height 1, 3-D is two passes. */
 export const poolings: readonly Operator[] = [
-  pooling({ op: 'MaxPool', attributes: [...ATTRIBUTES, 'storage_order'], ...windowed, ...maximum }),
-  pooling({ op: 'AveragePool', attributes: [...ATTRIBUTES, 'count_include_pad'], ...windowed, ...average }),
-  pooling({ op: 'GlobalMaxPool', ...overPlanes, ...maximum }),
-  pooling({ op: 'GlobalAveragePool', ...overPlanes, ...average }),
+  pooling('MaxPool', [...ATTRIBUTES, 'storage_order'], maxPool),
+  pooling('AveragePool', [...ATTRIBUTES, 'count_include_pad'], averagePool),
+  pooling('GlobalMaxPool', [], maxPool),
+  pooling('GlobalAveragePool', [], averagePool),
 ];
+
+function backward(context: BackwardContext, poolBackward: typeof maxPoolBackward): void {
+  const { builder, node, saved, input, wants, outputGradient, inputGradient } = context;
+  if (!wants(0)) return;
+  const passes = passesOf(node, input(0).shape);
+  let dy = outputGradient();
+  for (const [i, windows] of [...passes.entries()].reverse()) {
+    const { n, c, ih, iw } = windows;
+    const x = i === 0 ? input(0) : (saved.get(`result ${i - 1}`) as Value<'f32'>);
+    const dx = i === 0 ? inputGradient(0) : builder.tensor([n, c, ih, iw], 'f32', `gradient of pass ${i}`);
+    poolBackward(builder, { x, dy, dx, windows });
+    dy = dx;
+  }
+}
+
+const ofMaximum = (context: BackwardContext) => backward(context, maxPoolBackward);
+const ofAverage = (context: BackwardContext) => backward(context, averagePoolBackward);
+
+export const poolGradients: Gradients = {
+  MaxPool: ofMaximum,
+  AveragePool: ofAverage,
+  GlobalMaxPool: ofMaximum,
+  GlobalAveragePool: ofAverage,
+};

@@ -2,7 +2,7 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import { reductionAxes } from '../../graph/infer/reduce.ts';
 import { expand } from '../../kernels/binary.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
-import type { BackwardContext, ForwardContext, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 
 function geometry(context: ForwardContext | BackwardContext) {
   const shape = context.inputShape(0);
@@ -27,12 +27,15 @@ export const reductions: readonly Operator[] = [
       else
         reduceSum(context.builder, { x: context.input(0), out: context.output(), shape, axes, scale, label: 'mean' });
     },
-    backward(context) {
-      if (!context.wants(0)) return;
-      const { shape, keptShape, scale } = geometry(context);
-      const dy = context.outputGradient();
-      if (scale === 1) context.passGradient(0, dy);
-      else expand(context.builder, { x: dy, out: context.inputGradient(0), xShape: keptShape, shape, scale });
-    },
   },
 ];
+
+export const reductionGradients: Gradients = {
+  ReduceMean(context) {
+    if (!context.wants(0)) return;
+    const { shape, keptShape, scale } = geometry(context);
+    const dy = context.outputGradient();
+    if (scale === 1) context.passGradient(0, dy);
+    else expand(context.builder, { x: dy, out: context.inputGradient(0), xShape: keptShape, shape, scale });
+  },
+};

@@ -2,7 +2,7 @@ import { describe } from '../../graph/attributes.ts';
 import { InputError } from '../../graph/errors.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
 import { toNumbers } from '../../graph/tensor.ts';
-import type { ForwardContext, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 
 const attributes: Readonly<Record<string, readonly string[]>> = {
   Reshape: ['allowzero'],
@@ -33,7 +33,17 @@ export const views: readonly Operator[] = Object.entries(attributes).map(([op, l
     refuseTrainingDropout(context);
     context.alias(0, context.input(0));
   },
-  backward(context) {
-    if (context.wants(0)) context.passGradient(0, context.outputGradient());
-  },
 }));
+
+function backward(context: BackwardContext): void {
+  if (context.wants(0)) context.passGradient(0, context.outputGradient());
+}
+
+export const viewGradients: Gradients = {
+  Reshape: backward,
+  Flatten: backward,
+  Squeeze: backward,
+  Unsqueeze: backward,
+  Identity: backward,
+  Dropout: backward,
+};
