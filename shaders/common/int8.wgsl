@@ -1,5 +1,20 @@
-// Sum of four products of signed bytes. Adapters whose language lacks the function get another text for this line
-// (src/kernels/int8Dot.ts).
+// Words of four signed bytes, the first in the lowest byte, and the quantizer that makes them.
+
+fn bytes4(word: u32) -> vec4i {
+  return (vec4i(bitcast<i32>(word)) << vec4u(24, 16, 8, 0)) >> vec4u(24);
+}
+
+fn pack_bytes(bytes: vec4i) -> u32 {
+  let b = bitcast<vec4u>(bytes) & vec4u(255);
+  return b.x | (b.y << 8) | (b.z << 16) | (b.w << 24);
+}
+
+// Sum of the four products. Where the language lacks the function, src/kernels/int8Dot.ts puts another body here.
 fn dot4(a: u32, b: u32) -> i32 {
   return dot4I8Packed(a, b);
+}
+
+// Codes of x as fake_quantize has them; what is stored is the code minus `shift`.
+fn codes_of(x: vec4f, scale: f32, low: f32, high: f32, shift: i32) -> vec4i {
+  return vec4i(round(clamp(x / scale, vec4f(low), vec4f(high)))) - shift;
 }

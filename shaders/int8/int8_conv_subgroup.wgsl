@@ -1,0 +1,259 @@
+// Convolution of quantized planes (quantize_planes) with packed int8 weights, exact in int32: for adapters that run on a
+// CPU. An implicit matrix product: rows are output channels of one group, columns are output pixels flattened over the
+// batch, k runs over words of four input channels in the order (ky, kx, word).
+//
+// Each lane owns four columns. The weights of a word lie side by side for all rows, so that lane r loads row r's and the
+// subgroup broadcasts them. A word is taken apart once and its bytes serve 16 rows (or 4 columns): lavapipe and
+// SwiftShader would do that for every dot4I8Packed anew, which takes 1.3 times as long (see conv_subgroup for the rest).
+import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded4;
+import package::common::int8::{bytes4, codes_of, pack_bytes};
+
+enable subgroups;
+
+const SUBGROUP: u32 = 8;
+// Rows per tile: 4, 8 or 16.
+const ROWS: u32 = 16;
+// Taps per step, 1 or 3. With 3, for kernels three wide of stride and dilation 1 and rows of whole fours, neighbouring
+// columns share the words of x.
+const TAPS: u32 = 1;
+// What is written: floats, the next layer's codes, or both.
+const FLOATS: bool = true;
+const CODES: bool = false;
+override WG: u32 = 8;
+
+struct Args {
+  m: u32, n: u32, words: u32, // output channels of a group; batch·oh·ow; words of k
+  channel_words: u32, kw: u32, // words of the input channels of a group; taps in a kernel row
+  x_offset: u32, x_channel: u32, x_ky: u32, x_kx: u32, // distance in x of one word of channels, one kernel row, one kernel column
+  x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
+  ow: u32, ohw: u32,
+  w_group: u32, scales: u32, sums: u32, // words of a group's weights; where the scales and the sums of the rows lie
+  zero: i32, x_scale: f32, // the code of zero, and the step, of x
+  out_image: u32, out_channel: u32,
+  next_offset: u32, next_image: u32, next_channel: u32, next_oy: u32, // where the words of the next layer's input go
+  next_scale: f32, next_low: f32, next_high: f32, next_shift: i32,
+  tiles_m: u32, group_workgroups: u32, groups: u32,
+  bias: u32, residual: u32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read> weights: array<u32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read_write> next: array<u32>;
+
+// Registers that hold the weights of a word: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
+const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
+
+// Four columns: their first channels, second channels, and so on.
+struct Columns { a: vec4i, b: vec4i, c: vec4i, d: vec4i }
+
+fn columns(p: vec4i, q: vec4i, r: vec4i, s: vec4i) -> Columns {
+  return Columns(vec4i(p.x, q.x, r.x, s.x), vec4i(p.y, q.y, r.y, s.y), vec4i(p.z, q.z, r.z, s.z), vec4i(p.w, q.w, r.w, s.w));
+}
+
+fn madd(acc: vec4i, w: vec4i, x: Columns) -> vec4i {
+  return acc + w.x * x.a + w.y * x.b + w.z * x.c + w.w * x.d;
+}
+
+// A row past the edge reads the last one instead, and is not stored.
+fn load_weights(base: u32, row: u32) -> vec4i {
+  return bytes4(weights[base + min(row, args.m - 1)]);
+}
+
+fn load_row(base: u32, row: u32, lane: u32) -> array<vec4i, HELD> {
+  var w: array<vec4i, HELD>;
+  w[0] = load_weights(base, row + lane % ROWS);
+  if (HELD > 1) { w[1 % HELD] = load_weights(base, row + lane + SUBGROUP); }
+  if (HELD > 2) {
+    w[2 % HELD] = load_weights(base, row + lane + 2 * SUBGROUP);
+    w[3 % HELD] = load_weights(base, row + lane + 3 * SUBGROUP);
+  }
+  return w;
+}
+
+// Four pixels of one channel: at their distances in out.
+struct Pixels {
+  out: vec4u,
+  next: vec4u,
+}
+
+fn finish(channel: u32, at: Pixels, sum: vec4i) -> vec4f {
+  let centred = sum - args.zero * bitcast<i32>(weights[args.sums + channel]);
+  var v = vec4f(centred) * (args.x_scale * bitcast<f32>(weights[args.scales + channel]));
+  if (args.bias != 0) { v += bias[channel]; }
+  if (args.residual != 0) {
+    let o = at.out + channel * args.out_channel;
+    v += vec4f(residual[o.x], residual[o.y], residual[o.z], residual[o.w]);
+  }
+  return bounded4(v, args.lo, args.hi);
+}
+
+fn put(row: u32, channel: u32, pixel: u32, at: Pixels, v: vec4f) {
+  if (row >= args.m) { return; }
+  let o = at.out + channel * args.out_channel;
+  for (var j = 0u; j < 4; j++) {
+    if (pixel + j < args.n) { out[o[j]] = v[j]; }
+  }
+}
+
+fn codes(row: u32, v: vec4f) -> vec4i {
+  let all = codes_of(v, args.next_scale, args.next_low, args.next_high, args.next_shift);
+  return select(vec4i(-args.next_shift), all, row < args.m); // channels that fill the last word are zero
+}
+
+// Four rows of four pixels; row is a multiple of four.
+fn store(row: u32, pixel: u32, group: u32, at: Pixels, s0: vec4i, s1: vec4i, s2: vec4i, s3: vec4i) {
+  if (row >= args.m) { return; }
+  let channel = group * args.m + row;
+  let last = (group + 1) * args.m - 1;
+  let v0 = finish(channel, at, s0);
+  let v1 = finish(min(channel + 1, last), at, s1);
+  let v2 = finish(min(channel + 2, last), at, s2);
+  let v3 = finish(min(channel + 3, last), at, s3);
+  if (FLOATS) {
+    put(row, channel, pixel, at, v0);
+    put(row + 1, channel + 1, pixel, at, v1);
+    put(row + 2, channel + 2, pixel, at, v2);
+    put(row + 3, channel + 3, pixel, at, v3);
+  }
+  if (CODES) {
+    let c0 = codes(row, v0);
+    let c1 = codes(row + 1, v1);
+    let c2 = codes(row + 2, v2);
+    let c3 = codes(row + 3, v3);
+    let o = at.next + channel / 4 * args.next_channel;
+    for (var j = 0u; j < 4; j++) {
+      if (pixel + j < args.n) { next[o[j]] = pack_bytes(vec4i(c0[j], c1[j], c2[j], c3[j])); }
+    }
+  }
+}
+
+@compute @workgroup_size(WG)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let linear = linear_workgroup(wg, count);
+  let group = linear / args.group_workgroups;
+  if (group >= args.groups) { return; }
+  let lane = local % SUBGROUP;
+  let tile = linear % args.group_workgroups * (WG / SUBGROUP) + local / SUBGROUP;
+  let row = tile % args.tiles_m * ROWS;
+  let pixel = tile / args.tiles_m * (4 * SUBGROUP) + 4 * lane;
+
+  // Columns past the end repeat others, and are not stored.
+  var p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.n - 1));
+  if (TAPS == 3) { p = vec4u(0, 1, 2, 3) + min(pixel, args.n - 4); }
+  let image = p / args.ohw;
+  let in_image = p - image * args.ohw;
+  let oy = in_image / args.ow;
+  let ox = in_image - oy * args.ow;
+  let x_at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
+  let tap_words = args.channel_words * args.m;
+
+  var acc0 = vec4i();
+  var acc1 = vec4i();
+  var acc2 = vec4i();
+  var acc3 = vec4i();
+  var acc4 = vec4i();
+  var acc5 = vec4i();
+  var acc6 = vec4i();
+  var acc7 = vec4i();
+  var acc8 = vec4i();
+  var acc9 = vec4i();
+  var acc10 = vec4i();
+  var acc11 = vec4i();
+  var acc12 = vec4i();
+  var acc13 = vec4i();
+  var acc14 = vec4i();
+  var acc15 = vec4i();
+
+  // Where the step's word is in the kernel: word of channels, column, row.
+  var word = 0u;
+  var kx = 0u;
+  var ky = 0u;
+  for (var k = 0u; k < args.words; k += TAPS) {
+    let at = x_at + (word * args.x_channel + kx * args.x_kx + ky * args.x_ky);
+    let w_at = group * args.w_group + (ky * args.kw + kx) * tap_words + word * args.m;
+    let w0 = load_row(w_at, row, lane);
+    var w1: array<vec4i, HELD>;
+    var w2: array<vec4i, HELD>;
+    var x0: Columns;
+    var x1: Columns;
+    var x2: Columns;
+    if (TAPS == 3) {
+      w1 = load_row(w_at + tap_words, row, lane);
+      w2 = load_row(w_at + 2 * tap_words, row, lane);
+      let b0 = bytes4(x[at.x]);
+      let b1 = bytes4(x[at.x + 1]);
+      let b2 = bytes4(x[at.x + 2]);
+      let b3 = bytes4(x[at.x + 3]);
+      let b4 = bytes4(x[at.x + 4]);
+      let b5 = bytes4(x[at.x + 5]);
+      x0 = columns(b0, b1, b2, b3);
+      x1 = columns(b1, b2, b3, b4);
+      x2 = columns(b2, b3, b4, b5);
+    } else {
+      x0 = columns(bytes4(x[at.x]), bytes4(x[at.y]), bytes4(x[at.z]), bytes4(x[at.w]));
+    }
+    acc0 = madd(acc0, subgroupBroadcast(w0[0 / SUBGROUP % HELD], 0u % SUBGROUP), x0);
+    if (TAPS == 3) { acc0 = madd(madd(acc0, subgroupBroadcast(w1[0 / SUBGROUP % HELD], 0u % SUBGROUP), x1), subgroupBroadcast(w2[0 / SUBGROUP % HELD], 0u % SUBGROUP), x2); }
+    acc1 = madd(acc1, subgroupBroadcast(w0[1 / SUBGROUP % HELD], 1u % SUBGROUP), x0);
+    if (TAPS == 3) { acc1 = madd(madd(acc1, subgroupBroadcast(w1[1 / SUBGROUP % HELD], 1u % SUBGROUP), x1), subgroupBroadcast(w2[1 / SUBGROUP % HELD], 1u % SUBGROUP), x2); }
+    acc2 = madd(acc2, subgroupBroadcast(w0[2 / SUBGROUP % HELD], 2u % SUBGROUP), x0);
+    if (TAPS == 3) { acc2 = madd(madd(acc2, subgroupBroadcast(w1[2 / SUBGROUP % HELD], 2u % SUBGROUP), x1), subgroupBroadcast(w2[2 / SUBGROUP % HELD], 2u % SUBGROUP), x2); }
+    acc3 = madd(acc3, subgroupBroadcast(w0[3 / SUBGROUP % HELD], 3u % SUBGROUP), x0);
+    if (TAPS == 3) { acc3 = madd(madd(acc3, subgroupBroadcast(w1[3 / SUBGROUP % HELD], 3u % SUBGROUP), x1), subgroupBroadcast(w2[3 / SUBGROUP % HELD], 3u % SUBGROUP), x2); }
+    if (ROWS > 4) {
+      acc4 = madd(acc4, subgroupBroadcast(w0[4 / SUBGROUP % HELD], 4u % SUBGROUP), x0);
+      if (TAPS == 3) { acc4 = madd(madd(acc4, subgroupBroadcast(w1[4 / SUBGROUP % HELD], 4u % SUBGROUP), x1), subgroupBroadcast(w2[4 / SUBGROUP % HELD], 4u % SUBGROUP), x2); }
+      acc5 = madd(acc5, subgroupBroadcast(w0[5 / SUBGROUP % HELD], 5u % SUBGROUP), x0);
+      if (TAPS == 3) { acc5 = madd(madd(acc5, subgroupBroadcast(w1[5 / SUBGROUP % HELD], 5u % SUBGROUP), x1), subgroupBroadcast(w2[5 / SUBGROUP % HELD], 5u % SUBGROUP), x2); }
+      acc6 = madd(acc6, subgroupBroadcast(w0[6 / SUBGROUP % HELD], 6u % SUBGROUP), x0);
+      if (TAPS == 3) { acc6 = madd(madd(acc6, subgroupBroadcast(w1[6 / SUBGROUP % HELD], 6u % SUBGROUP), x1), subgroupBroadcast(w2[6 / SUBGROUP % HELD], 6u % SUBGROUP), x2); }
+      acc7 = madd(acc7, subgroupBroadcast(w0[7 / SUBGROUP % HELD], 7u % SUBGROUP), x0);
+      if (TAPS == 3) { acc7 = madd(madd(acc7, subgroupBroadcast(w1[7 / SUBGROUP % HELD], 7u % SUBGROUP), x1), subgroupBroadcast(w2[7 / SUBGROUP % HELD], 7u % SUBGROUP), x2); }
+    }
+    if (ROWS > 8) {
+      acc8 = madd(acc8, subgroupBroadcast(w0[8 / SUBGROUP % HELD], 8u % SUBGROUP), x0);
+      if (TAPS == 3) { acc8 = madd(madd(acc8, subgroupBroadcast(w1[8 / SUBGROUP % HELD], 8u % SUBGROUP), x1), subgroupBroadcast(w2[8 / SUBGROUP % HELD], 8u % SUBGROUP), x2); }
+      acc9 = madd(acc9, subgroupBroadcast(w0[9 / SUBGROUP % HELD], 9u % SUBGROUP), x0);
+      if (TAPS == 3) { acc9 = madd(madd(acc9, subgroupBroadcast(w1[9 / SUBGROUP % HELD], 9u % SUBGROUP), x1), subgroupBroadcast(w2[9 / SUBGROUP % HELD], 9u % SUBGROUP), x2); }
+      acc10 = madd(acc10, subgroupBroadcast(w0[10 / SUBGROUP % HELD], 10u % SUBGROUP), x0);
+      if (TAPS == 3) { acc10 = madd(madd(acc10, subgroupBroadcast(w1[10 / SUBGROUP % HELD], 10u % SUBGROUP), x1), subgroupBroadcast(w2[10 / SUBGROUP % HELD], 10u % SUBGROUP), x2); }
+      acc11 = madd(acc11, subgroupBroadcast(w0[11 / SUBGROUP % HELD], 11u % SUBGROUP), x0);
+      if (TAPS == 3) { acc11 = madd(madd(acc11, subgroupBroadcast(w1[11 / SUBGROUP % HELD], 11u % SUBGROUP), x1), subgroupBroadcast(w2[11 / SUBGROUP % HELD], 11u % SUBGROUP), x2); }
+      acc12 = madd(acc12, subgroupBroadcast(w0[12 / SUBGROUP % HELD], 12u % SUBGROUP), x0);
+      if (TAPS == 3) { acc12 = madd(madd(acc12, subgroupBroadcast(w1[12 / SUBGROUP % HELD], 12u % SUBGROUP), x1), subgroupBroadcast(w2[12 / SUBGROUP % HELD], 12u % SUBGROUP), x2); }
+      acc13 = madd(acc13, subgroupBroadcast(w0[13 / SUBGROUP % HELD], 13u % SUBGROUP), x0);
+      if (TAPS == 3) { acc13 = madd(madd(acc13, subgroupBroadcast(w1[13 / SUBGROUP % HELD], 13u % SUBGROUP), x1), subgroupBroadcast(w2[13 / SUBGROUP % HELD], 13u % SUBGROUP), x2); }
+      acc14 = madd(acc14, subgroupBroadcast(w0[14 / SUBGROUP % HELD], 14u % SUBGROUP), x0);
+      if (TAPS == 3) { acc14 = madd(madd(acc14, subgroupBroadcast(w1[14 / SUBGROUP % HELD], 14u % SUBGROUP), x1), subgroupBroadcast(w2[14 / SUBGROUP % HELD], 14u % SUBGROUP), x2); }
+      acc15 = madd(acc15, subgroupBroadcast(w0[15 / SUBGROUP % HELD], 15u % SUBGROUP), x0);
+      if (TAPS == 3) { acc15 = madd(madd(acc15, subgroupBroadcast(w1[15 / SUBGROUP % HELD], 15u % SUBGROUP), x1), subgroupBroadcast(w2[15 / SUBGROUP % HELD], 15u % SUBGROUP), x2); }
+    }
+    word++;
+    let tap_done = word == args.channel_words;
+    word = select(word, 0u, tap_done);
+    kx += select(0u, TAPS, tap_done);
+    let line_done = kx == args.kw;
+    kx = select(kx, 0u, line_done);
+    ky += u32(line_done);
+  }
+
+  let at = Pixels(
+    image * args.out_image + in_image,
+    image * args.next_image + oy * args.next_oy + ox + args.next_offset,
+  );
+  store(row + 0, pixel, group, at, acc0, acc1, acc2, acc3);
+  if (ROWS > 4) { store(row + 4, pixel, group, at, acc4, acc5, acc6, acc7); }
+  if (ROWS > 8) {
+    store(row + 8, pixel, group, at, acc8, acc9, acc10, acc11);
+    store(row + 12, pixel, group, at, acc12, acc13, acc14, acc15);
+  }
+}

@@ -1,0 +1,167 @@
+// Convolution of quantized planes with packed int8 weights, with tiles in workgroup memory: for GPUs, and wherever
+// subgroups are missing. The product that int8_conv_subgroup computes; tiles as in matmul_tiled, of words. A workgroup of
+// TN x TM invocations computes 4·TM rows and 4·TN columns, 4x4 each.
+import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded4;
+import package::common::divide::{divide, divide4};
+import package::common::int8::{codes_of, dot4, pack_bytes};
+
+override TM: u32 = 16;
+override TN: u32 = 16;
+// Words of k per tile.
+const K_STEP: u32 = 8;
+// What is written: floats, the next layer's codes, or both.
+const FLOATS: bool = true;
+const CODES: bool = false;
+
+struct Args {
+  m: u32, n: u32, words: u32, // output channels of a group; batch·oh·ow; words of k
+  channel_words: u32, kw: u32, // words of the input channels of a group; taps in a kernel row
+  x_offset: u32, x_channel: u32, x_ky: u32, x_kx: u32, // distance in x of one word of channels, one kernel row, one kernel column
+  x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
+  ow: u32, ohw: u32,
+  w_group: u32, scales: u32, sums: u32, // words of a group's weights; where the scales and the sums of the rows lie
+  zero: i32, x_scale: f32, // the code of zero, and the step, of x
+  out_image: u32, out_channel: u32,
+  next_offset: u32, next_image: u32, next_channel: u32, next_oy: u32, // where the words of the next layer's input go
+  next_scale: f32, next_low: f32, next_high: f32, next_shift: i32,
+  tiles_m: u32, group_workgroups: u32, groups: u32,
+  bias: u32, residual: u32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read> weights: array<u32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read_write> next: array<u32>;
+
+var<workgroup> w_tile: array<vec4u, K_STEP * TM>;
+var<workgroup> x_tile: array<vec4u, K_STEP * TN>;
+
+// Rows and columns past the edge repeat the last one and are not stored; words past the end of k are zero.
+fn load_weights(row: u32, word: u32, base: u32) -> vec4u {
+  if (word >= args.words) { return vec4u(); }
+  let i = min(vec4u(row, row + 1, row + 2, row + 3), vec4u(args.m - 1)) + (base + word * args.m);
+  return vec4u(weights[i.x], weights[i.y], weights[i.z], weights[i.w]);
+}
+
+fn load_x(at: vec4u, word: u32) -> vec4u {
+  if (word >= args.words) { return vec4u(); }
+  let tap = divide(word, args.channel_words);
+  let ky = divide(tap, args.kw);
+  let i = at + ((word - tap * args.channel_words) * args.x_channel + ky * args.x_ky + (tap - ky * args.kw) * args.x_kx);
+  return vec4u(x[i.x], x[i.y], x[i.z], x[i.w]);
+}
+
+fn dots(w: u32, v: vec4u) -> vec4i {
+  return vec4i(dot4(w, v.x), dot4(w, v.y), dot4(w, v.z), dot4(w, v.w));
+}
+
+// Four pixels of one channel: at their distances in out.
+struct Pixels {
+  out: vec4u,
+  next: vec4u,
+}
+
+fn finish(channel: u32, at: Pixels, sum: vec4i) -> vec4f {
+  let centred = sum - args.zero * bitcast<i32>(weights[args.sums + channel]);
+  var v = vec4f(centred) * (args.x_scale * bitcast<f32>(weights[args.scales + channel]));
+  if (args.bias != 0) { v += bias[channel]; }
+  if (args.residual != 0) {
+    let o = at.out + channel * args.out_channel;
+    v += vec4f(residual[o.x], residual[o.y], residual[o.z], residual[o.w]);
+  }
+  return bounded4(v, args.lo, args.hi);
+}
+
+fn put(row: u32, channel: u32, pixel: u32, at: Pixels, v: vec4f) {
+  if (row >= args.m) { return; }
+  let o = at.out + channel * args.out_channel;
+  for (var j = 0u; j < 4; j++) {
+    if (pixel + j < args.n) { out[o[j]] = v[j]; }
+  }
+}
+
+fn codes(row: u32, v: vec4f) -> vec4i {
+  let all = codes_of(v, args.next_scale, args.next_low, args.next_high, args.next_shift);
+  return select(vec4i(-args.next_shift), all, row < args.m); // channels that fill the last word are zero
+}
+
+// Four rows of four pixels; row is a multiple of four.
+fn store(row: u32, pixel: u32, group: u32, at: Pixels, s0: vec4i, s1: vec4i, s2: vec4i, s3: vec4i) {
+  if (row >= args.m) { return; }
+  let channel = group * args.m + row;
+  let last = (group + 1) * args.m - 1;
+  let v0 = finish(channel, at, s0);
+  let v1 = finish(min(channel + 1, last), at, s1);
+  let v2 = finish(min(channel + 2, last), at, s2);
+  let v3 = finish(min(channel + 3, last), at, s3);
+  if (FLOATS) {
+    put(row, channel, pixel, at, v0);
+    put(row + 1, channel + 1, pixel, at, v1);
+    put(row + 2, channel + 2, pixel, at, v2);
+    put(row + 3, channel + 3, pixel, at, v3);
+  }
+  if (CODES) {
+    let c0 = codes(row, v0);
+    let c1 = codes(row + 1, v1);
+    let c2 = codes(row + 2, v2);
+    let c3 = codes(row + 3, v3);
+    let o = at.next + channel / 4 * args.next_channel;
+    for (var j = 0u; j < 4; j++) {
+      if (pixel + j < args.n) { next[o[j]] = pack_bytes(vec4i(c0[j], c1[j], c2[j], c3[j])); }
+    }
+  }
+}
+
+@compute @workgroup_size(TN, TM)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_id) id: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let linear = linear_workgroup(wg, count);
+  let group = linear / args.group_workgroups;
+  if (group >= args.groups) { return; }
+  let tile = linear % args.group_workgroups;
+  let row = tile % args.tiles_m * (4 * TM);
+  let pixel = tile / args.tiles_m * (4 * TN) + 4 * id.x;
+  let p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.n - 1));
+  let image = divide4(p, args.ohw);
+  let in_image = p - image * args.ohw;
+  let oy = divide4(in_image, args.ow);
+  let ox = in_image - oy * args.ow;
+  let x_at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
+
+  var acc0 = vec4i();
+  var acc1 = vec4i();
+  var acc2 = vec4i();
+  var acc3 = vec4i();
+  for (var k = 0u; k < args.words; k += K_STEP) {
+    for (var i = local; i < K_STEP * TM; i += TM * TN) {
+      w_tile[i] = load_weights(row + 4 * (i % TM), k + i / TM, group * args.w_group);
+    }
+    for (var kk = id.y; kk < K_STEP; kk += TM) {
+      x_tile[kk * TN + id.x] = load_x(x_at, k + kk);
+    }
+    workgroupBarrier();
+    for (var kk = 0u; kk < K_STEP; kk++) {
+      let w = w_tile[kk * TM + id.y];
+      let v = x_tile[kk * TN + id.x];
+      acc0 += dots(w.x, v);
+      acc1 += dots(w.y, v);
+      acc2 += dots(w.z, v);
+      acc3 += dots(w.w, v);
+    }
+    workgroupBarrier();
+  }
+
+  let at = Pixels(
+    image * args.out_image + in_image,
+    image * args.next_image + oy * args.next_oy + ox + args.next_offset,
+  );
+  store(row + 4 * id.y, pixel, group, at, acc0, acc1, acc2, acc3);
+}

@@ -1,0 +1,109 @@
+import { LimitError } from '../gpu/errors.ts';
+import type { WeightMatrix } from './weightMatrix.ts';
+
+/** How a layer's rows are grouped: `taps` = kernel rows · kernel columns, 1 for a dense layer. */
+export interface Int8Shape {
+  groups: number;
+  taps: number;
+}
+
+/**
+ * Signed bytes, four per word, for the kernels that multiply them with quantized activations. Offsets are in words.
+ *
+ * `rows`: word (group, tap, four input channels, row of the group) holds a row's weights of four input channels; those
+ * behind the last channel are zero. Rows lie side by side, for invocations that each have a row of their own.
+ * `channels`, for depthwise layers: word (four channels, tap) holds the weights of four channels.
+ *
+ * Behind them, for every row, its scale (float32) and the sum of its codes (int32), with which a kernel takes back what
+ * the activations' zero point added.
+ */
+export interface Int8Weights extends Int8Shape {
+  readonly form: 'int8';
+  readonly order: 'rows' | 'channels';
+  readonly rows: number;
+  readonly k: number;
+  /** Words of a group's weights. */
+  readonly groupWords: number;
+  readonly at: { readonly scales: number; readonly sums: number };
+  readonly words: Uint32Array;
+}
+
+/** |activation code − its zero point| is at most this. */
+const MOST = 255;
+const INT32 = 2 ** 31 - 1;
+
+/**
+ * Whether the int8 kernels can run it: integer codes with one scale per row, which fit a signed byte once their zero point
+ * is taken off (so all of up to seven bits), and sums that fit an int32.
+ */
+export function canPackInt8(matrix: WeightMatrix, shape: Int8Shape): boolean {
+  return refusal(matrix, shape) === undefined;
+}
+
+/** Why not, as the end of a sentence; undefined where it can. */
+function refusal({ rows, k, values }: WeightMatrix, { groups, taps }: Int8Shape): string | undefined {
+  if (values.kind !== 'int') return `take integer codes, not ${values.kind}`;
+  if (k > values.group) return `take one scale per row, not one for every ${values.group} of its ${k} weights`;
+  if (rows % groups !== 0 || k % taps !== 0) {
+    return `take rows in equal groups, not ${rows} × ${k} in ${groups} groups of ${taps} taps`;
+  }
+  for (let row = 0; row < rows; row++) {
+    const zero = values.zero?.[row] ?? 0;
+    let sum = 0;
+    for (let i = row * k; i < (row + 1) * k; i++) {
+      const code = values.codes[i]! - zero;
+      if (code < -128 || code > 127) return `take weights from -128 to 127, not ${code} in row ${row}`;
+      sum += Math.abs(code);
+    }
+    if (sum * MOST > INT32) return `sum in 32 bits, which ${k} weights of row ${row} may exceed`;
+  }
+  return undefined;
+}
+
+/** Lays a matrix out for the GPU. Refuses what `canPackInt8` does not allow. */
+export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
+  const reason = refusal(matrix, shape);
+  if (reason !== undefined || matrix.values.kind !== 'int') {
+    throw new LimitError(`The int8 kernels ${reason}: use a kernel for packed weights and float activations`);
+  }
+  const { rows, k, values } = matrix;
+  const { groups, taps } = shape;
+  const groupRows = rows / groups;
+  const groupIn = k / taps;
+  const order = groups > 1 && groupRows === 1 && groupIn === 1 ? 'channels' : 'rows';
+  const rowWords = wordsOfRow(groupIn, shape);
+  const groupWords = order === 'channels' ? 0 : rowWords * groupRows;
+  // A depthwise kernel reads scales and sums of four channels at a time.
+  const padded = 4 * Math.ceil(rows / 4);
+  const scales = order === 'channels' ? Math.ceil(rows / 4) * taps : groups * groupWords;
+  const at = { scales, sums: scales + padded };
+  const words = new Uint32Array(at.sums + padded);
+  const bytes = new Int8Array(words.buffer);
+  const floats = new Float32Array(words.buffer, 4 * at.scales, rows);
+  const sums = new Int32Array(words.buffer, 4 * at.sums, rows);
+  const channelWords = Math.ceil(groupIn / 4);
+  for (let row = 0; row < rows; row++) {
+    const zero = values.zero?.[row] ?? 0;
+    const group = Math.floor(row / groupRows);
+    const first = group * groupWords + (row - group * groupRows);
+    for (let i = 0; i < k; i++) {
+      const code = values.codes[row * k + i]! - zero;
+      const channel = Math.floor(i / taps);
+      const tap = i - channel * taps;
+      const at =
+        order === 'channels'
+          ? 4 * ((row >> 2) * taps + tap) + (row & 3)
+          : 4 * (first + (tap * channelWords + (channel >> 2)) * groupRows) + (channel & 3);
+      bytes[at] = code;
+      sums[row]! += code;
+    }
+    floats[row] = values.scale[row] ?? 0;
+  }
+  return { form: 'int8', order, rows, k, groups, taps, groupWords, at, words };
+}
+
+/** Words of one row: a dense layer's in whole fours, which a kernel takes at a time. */
+function wordsOfRow(groupIn: number, { groups, taps }: Int8Shape): number {
+  const words = taps * Math.ceil(groupIn / 4);
+  return groups === 1 && taps === 1 ? 4 * Math.ceil(words / 4) : words;
+}
