@@ -6,9 +6,9 @@ import package::common::int8::dot4;
 
 // Rows of x, 1 to 4.
 const COLUMNS: u32 = 1;
+override WG: u32 = 256;
 override ROWS: u32 = 32;
-override SPLITS: u32 = 8;
-override WG: u32 = ROWS * SPLITS;
+override SPLITS: u32 = WG / ROWS;
 
 struct Args {
   m: u32, n: u32, words: u32, x_row: u32, // rows of the weights; rows of x; words of k; words of a row of x
