@@ -6,6 +6,7 @@ import { lowerQuantizer } from './lowerQuantizers.ts';
 import { lowerWeights } from './lowerWeights.ts';
 import type { PackedProduct } from './packedProduct.ts';
 import { type IntegerType, integerTypeOf, type QuantizedWeight, scaleGranularity } from './quantizedWeight.ts';
+import { separableBiases, separateBias } from './separateBias.ts';
 
 export interface WeightForm {
   type: IntegerType;
@@ -20,6 +21,11 @@ export interface WeightForm {
 export interface QuantizedExportOptions {
   /** Dense layers as MatMulNBits, an operator of onnxruntime's own, where their weight fits it. Default false. */
   packed?: boolean | undefined;
+  /**
+   * Leaves the bias of a layer with quantized input and weight inside it, where onnxruntime rounds it for its integer
+   * kernels (see separateBias.ts): faster there, and further from what the graph computes. Default false.
+   */
+  roundedBias?: boolean | undefined;
 }
 
 export interface QuantizedExport {
@@ -46,10 +52,16 @@ export function exportQuantized(
   const integers = new Map([...weights].filter(([name]) => graph.initializers.has(name) && !scales.has(name)));
   const products = options.packed ? packableProducts(graph, integers) : new Map<string, PackedProduct>();
   lowerWeights(lowering, integers, products);
+  const quantizers = new Set(graph.nodes.filter(({ op }) => op === FAKE_QUANTIZE).map(({ outputs }) => outputs[0]));
+  const biases = options.roundedBias
+    ? new Map<string, number[]>()
+    : separableBiases(graph, ({ inputs: [activation, weight = ''] }) => {
+        return quantizers.has(activation) && integers.has(weight) && !products.has(weight);
+      });
   const activations: QuantizedExport['activations'] = new Map();
   for (const node of graph.nodes) {
     if (node.op === FAKE_QUANTIZE) activations.set(node.outputs[0]!, lowerQuantizer(lowering, graph, node));
-    else lowering.nodes.push(lowerProduct(lowering, products, node));
+    else lowering.nodes.push(...separateBias(lowering, biases, lowerProduct(lowering, products, node)));
   }
   const { nodes, initializers, fourBit } = lowering;
   return {

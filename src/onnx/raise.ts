@@ -4,6 +4,7 @@ import { raisePacked } from './raisePacked.ts';
 import { raiseQuantizers } from './raiseQuantizers.ts';
 import { raiseWeights } from './raiseWeights.ts';
 import { dropSpent, type Raising, startRaising } from './raising.ts';
+import { joinBiases } from './separateBias.ts';
 
 export interface RaiseOptions {
   /** Initializers that are stored in 4 bits. */
@@ -24,6 +25,7 @@ export function raiseQuantized(
   const raising = startRaising(graph, fourBit, unique);
   raiseWeights(raising);
   raiseQuantizers(raising);
+  joinBiases(raising, graph);
   raisePacked(raising, graph, declaredRanks);
   dropSpent(raising);
   const { nodes, initializers, weights } = raising;

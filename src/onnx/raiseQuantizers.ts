@@ -6,6 +6,7 @@ import { FAKE_QUANTIZE } from './lowering.ts';
 import { levelsOfType } from './lowerQuantizers.ts';
 import { type Quantization, quantizationOf } from './quantization.ts';
 import type { Raising } from './raising.ts';
+import { isNamedAfter } from './separateBias.ts';
 
 /** The most bits that our quantizer takes. */
 const MOST_BITS = 16;
@@ -136,8 +137,7 @@ function formOf({ type, scale, zeroPoint, scaleShape, axis: given }: Quantizatio
 /** The levels that a Clip of our export cuts off at; it bears the name of the quantizer it was made for. */
 function clipOfExport(raising: Raising, clip: Node, quantizer: string, quantization: Quantization): Form | undefined {
   const { type, scale, zeroPoint } = quantization;
-  const suffix = clip.name.startsWith(`${quantizer}_clip`) ? clip.name.slice(`${quantizer}_clip`.length) : undefined;
-  if (clip.op !== 'Clip' || suffix === undefined || !/^(_\d+)?$/.test(suffix)) return undefined;
+  if (clip.op !== 'Clip' || !isNamedAfter(clip.name, `${quantizer}_clip`)) return undefined;
   if (scale.length !== 1 || zeroPoint) return undefined;
   const [min, max] = [1, 2].map((index) => scalar(raising.initializers.get(clip.inputs[index] ?? '')));
   if (min === undefined || max === undefined) return undefined;

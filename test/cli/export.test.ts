@@ -57,11 +57,28 @@ describe('export', () => {
     expect(await readFile(outs[0]!)).toEqual(await readFile(outs[1]!));
   });
 
+  it('reads its own files and writes the same bytes again, packed and not', async () => {
+    for (const options of [[], ['--packed'], ['--rounded-bias']]) {
+      const outs = [1, 2].map((number) => join(fixture.folder, `trip${number}.onnx`));
+      const first = await wgslim('export', compressed, ...options, '--output', outs[0]!, '--json');
+      expect(first.code).toBe(0);
+      const second = await wgslim('export', outs[0]!, ...options, '--out', outs[1]!, '--json');
+      expect(second.code).toBe(0);
+      expect(await readFile(outs[1]!)).toEqual(await readFile(outs[0]!));
+      const dense = JSON.parse(first.stdout).layers[1];
+      expect(dense.block).toBe(options[0] === '--packed' ? 256 : undefined);
+      expect(JSON.parse(second.stdout).layers[1]).toMatchObject({ form: 'int4', input: 'uint8' });
+    }
+  });
+
   it('says what is wrong with its input, and leaves no file', async () => {
     const out = join(fixture.folder, 'none.onnx');
     const { code, stderr } = await wgslim('export', join(fixture.folder, 'missing.wgslim'), '-o', out);
     expect(code).toBe(2);
     expect(stderr).toContain('missing.wgslim');
     await expect(readFile(out)).rejects.toThrow();
+    const unnamed = await wgslim('export', compressed);
+    expect(unnamed.code).toBe(2);
+    expect(unnamed.stderr).toContain('--output');
   });
 });

@@ -93,6 +93,26 @@ describe('weights', () => {
   });
 });
 
+describe('pruned float weights', () => {
+  it('have their zeros in place', async () => {
+    const values = randomFloats(4, 60).map((value, i) => (i % 4 === 0 ? value : 0));
+    const graph = sketchGraph({
+      inputs: { x: [6, 10] },
+      outputs: ['y'],
+      initializers: { w: floatTensor([6, 10], values) },
+      nodes: [['Add', ['x', 'w'], ['y']]],
+    });
+    for (const layout of ['bitmap', 'gap'] as const) {
+      const file = encodeModel(graph, new Map([['w', { kind: 'f32', layout }]]), {});
+      const { graph: read, encodings } = decodeModel(file, { fileName: 'w' });
+      const { bytes, weights } = exportQuantized(read, quantizedWeights(encodings));
+      expect(weights.size).toBe(0);
+      const { y } = await runOnnxruntime(bytes, { x: floatTensor([6, 10], new Float32Array(60)) });
+      expect(y!.data).toEqual(values);
+    }
+  });
+});
+
 describe('quantizers of activations', () => {
   const cases = [2, 3, 4, 5, 8].flatMap((bits) => [
     { bits, signed: 0, narrow: 0 },

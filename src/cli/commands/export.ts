@@ -16,6 +16,7 @@ interface ExportFlags extends CommonFlags, ModelFlags {
   output?: string;
   out?: string;
   packed?: boolean;
+  roundedBias?: boolean;
 }
 
 export interface ExportedLayer {
@@ -39,6 +40,10 @@ export function addExportCommand(program: Command): void {
     .option('-o, --output <file>', 'the ONNX file to write')
     .addOption(new Option('--out <file>').hideHelp())
     .option('--packed', 'dense layers with integer weights as MatMulNBits, which keeps them packed in onnxruntime')
+    .option(
+      '--rounded-bias',
+      'leave biases where onnxruntime rounds them to run integer kernels: faster there, less exact (docs/export.md)',
+    )
     .summary('write a compressed model as ONNX for other runtimes')
     .description(
       'Writes a model as ONNX (opset 21) that computes the same: integer weights as int8 or int4 with a DequantizeLinear, quantized activations as QuantizeLinear and DequantizeLinear, pruned weights with their zeros in place. Needs no GPU.',
@@ -54,8 +59,8 @@ async function exportModel(path: string, flags: ExportFlags): Promise<void> {
   const out = flags.output ?? flags.out;
   if (out === undefined) throw new InputError('-o, --output: no file to write to is named; give one.');
   const model = await openModel(path, flags);
-  const { packed } = flags;
-  const result = namingFile(path, () => exportQuantized(model.graph, quantizedWeights(model), { packed }));
+  const { packed, roundedBias } = flags;
+  const result = namingFile(path, () => exportQuantized(model.graph, quantizedWeights(model), { packed, roundedBias }));
   await writeFileAtomic(out, result.bytes);
   const layers = exportedLayers(model.graph, result);
   const document = { out, bytes: result.bytes.length, layers };
