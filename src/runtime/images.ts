@@ -8,15 +8,10 @@ import { foldNormalisation } from '../kernels/prepareBatch.ts';
 import { planResample, resampleImage } from '../kernels/resampleImage.ts';
 import { type ImagePreprocess, inputGeometry } from './preprocess.ts';
 
+type Drawable = ImageBitmap | HTMLImageElement | HTMLVideoElement | HTMLCanvasElement | OffscreenCanvas | VideoFrame;
+
 /** What `run` takes as an image. A plain object with RGBA bytes serves where there is no `ImageData`. */
-export type ImageSource =
-  | ImageBitmap
-  | HTMLImageElement
-  | HTMLVideoElement
-  | HTMLCanvasElement
-  | OffscreenCanvas
-  | VideoFrame
-  | Pick<ImageData, 'data' | 'width' | 'height'>;
+export type ImageSource = Drawable | Pick<ImageData, 'data' | 'width' | 'height'>;
 
 /** An input that takes images: where its sizes stand. */
 export interface ImageInput {
@@ -184,9 +179,7 @@ export class ImagePreparer {
           `An image of ${width} × ${height} pixels has ${data.length} bytes instead of four a pixel`,
         );
       }
-      const rows = new Uint8Array(rowBytes * height);
-      for (let y = 0; y < height; y++) rows.set(data.subarray(4 * width * y, 4 * width * (y + 1)), rowBytes * y);
-      this.#gpu.write(pixels.slice, rows);
+      this.#writePixels(data as Uint8ClampedArray, width, height, prepared);
       return;
     }
     const limit = device.limits.maxTextureDimension2D;
@@ -207,12 +200,20 @@ export class ImagePreparer {
       const to = { texture, colorSpace: 'srgb', premultipliedAlpha: false } as const;
       device.queue.copyExternalImageToTexture({ source: source as ImageBitmap }, to, [width, height]);
     } catch (error) {
-      throw new InputError(`An image cannot be read (${(error as Error).message})`);
+      // Not every browser copies every source (frames of videos without a GPU, say); a canvas takes them all.
+      this.#writePixels(drawnPixels(source, width, height, error as Error), width, height, prepared);
+      return;
     }
     const encoder = device.createCommandEncoder({ label: 'image' });
     const buffer = { buffer: pixels.slice.buffer, offset: pixels.slice.offset, bytesPerRow: rowBytes };
     encoder.copyTextureToBuffer({ texture }, buffer, [width, height]);
     device.queue.submit([encoder.finish()]);
+  }
+
+  #writePixels(data: Uint8ClampedArray, width: number, height: number, { pixels, rowBytes }: Prepared): void {
+    const rows = new Uint8Array(rowBytes * height);
+    for (let y = 0; y < height; y++) rows.set(data.subarray(4 * width * y, 4 * width * (y + 1)), rowBytes * y);
+    this.#gpu.write(pixels.slice, rows);
   }
 
   dispose(): void {
@@ -222,5 +223,17 @@ export class ImagePreparer {
       texture?.destroy();
     }
     this.#prepared.clear();
+  }
+}
+
+/** Pixels by way of a 2D canvas. @throws InputError with the reason of the first way where this one fails too */
+function drawnPixels(source: Drawable, width: number, height: number, reason: Error): Uint8ClampedArray {
+  try {
+    const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+    if (!context) throw reason;
+    context.drawImage(source, 0, 0, width, height);
+    return context.getImageData(0, 0, width, height).data;
+  } catch {
+    throw new InputError(`An image cannot be read (${reason.message})`);
   }
 }

@@ -3,6 +3,7 @@ import { InferenceModel, type InferenceOptions } from '../engine/inference.ts';
 import { decodeModel } from '../format/decodeModel.ts';
 import type { ModelMeta } from '../format/meta.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { packedParameters } from './packModel.ts';
 
 export interface LoadOptions extends Pick<InferenceOptions, 'batch' | 'inputShapes'> {
   /** What messages name. */
@@ -17,11 +18,12 @@ export interface LoadedModel {
 }
 
 /**
- * Reads a compressed file, puts its weights on the GPU and compiles it for one batch size.
+ * Reads a compressed file, puts its weights on the GPU as they are packed and compiles it for one batch size.
  * @throws InputError where the file is damaged or holds what cannot be run
  */
 export async function loadModel(gpu: Gpu, bytes: Uint8Array, options: LoadOptions = {}): Promise<LoadedModel> {
   const { fileName = 'the model', ...compile } = options;
-  const { graph, meta } = decodeModel(bytes, { fileName });
-  return { model: await InferenceModel.compile(gpu, graph, compile), meta };
+  const file = decodeModel(bytes, { fileName });
+  const parameters = packedParameters(gpu, file);
+  return { model: await InferenceModel.compile(gpu, file.graph, { ...compile, parameters }), meta: file.meta };
 }

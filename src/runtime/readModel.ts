@@ -1,3 +1,4 @@
+import { type LayerUse, packableWeights } from '../engine/packing.ts';
 import { initializerRoles } from '../engine/parameters.ts';
 import { assembleGraph, decodeArrived } from '../format/decodeModel.ts';
 import { buildGraph } from '../format/graphJson.ts';
@@ -7,7 +8,9 @@ import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { allocate, numel } from '../graph/tensor.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
+import type { ChoiceAdapter } from '../kernels/choosePacking.ts';
 import { Pace } from './pace.ts';
+import { packTensor } from './packWeights.ts';
 import { type OpenedSource, PIECE } from './source.ts';
 import { Weights } from './weights.ts';
 
@@ -59,7 +62,10 @@ export async function readModel(
       for (const arrived of reader.take()) {
         const tensor = decodeArrived(arrived);
         tensors[arrived.index] = tensor;
-        if (upload.names.has(arrived.tensor.name)) upload.weights.add(arrived.tensor.name, tensor);
+        const { name } = arrived.tensor;
+        const use = upload.layers.get(name);
+        const packed = use && packTensor(upload.adapter, arrived.tensor, tensor, use);
+        if (upload.names.has(name)) upload.weights.add(name, tensor, packed);
         await pace.pause();
       }
       await pace.pause();
@@ -104,22 +110,27 @@ export function keptSource({ name, bytes }: KeptFile): OpenedSource {
 }
 
 interface Upload {
+  adapter: ChoiceAdapter;
   weights: Weights;
   /** Of the float tensors that some node reads on the GPU. */
   names: ReadonlySet<string>;
+  /** Those of them that may stay packed. */
+  layers: ReadonlyMap<string, LayerUse>;
 }
 
 function startUpload(gpu: Gpu, header: ModelHeader, file: string): Upload {
-  const names = gpuTensors(header, file);
+  const graph = outline(header, file);
+  const roles = initializerRoles(graph);
+  const { records } = header.parsed;
+  const names = new Set(records.flatMap(({ name, dtype }) => (dtype === 'float32' && roles.has(name) ? [name] : [])));
   checkLimits(gpu, header, names, file);
-  return { weights: new Weights(gpu), names };
+  return { adapter: gpu.capabilities, weights: new Weights(gpu), names, layers: packableWeights(graph) };
 }
 
-/** What the roles of the graph say, before any tensor is there. */
-function gpuTensors({ parsed }: ModelHeader, file: string): Set<string> {
+/** The graph before any tensor is there. */
+function outline({ parsed }: ModelHeader, file: string): Graph {
   const placeholders = parsed.records.map(({ dtype, shape }): Tensor => ({ dtype, shape, data: allocate(dtype, 0) }));
-  const roles = initializerRoles(buildGraph(parsed, placeholders, `${file}: wgslim.graph`));
-  return new Set(parsed.records.flatMap(({ name, dtype }) => (dtype === 'float32' && roles.has(name) ? [name] : [])));
+  return buildGraph(parsed, placeholders, `${file}: wgslim.graph`);
 }
 
 /** @throws LimitError where a tensor is larger than what the device takes as one buffer, or binds at once */

@@ -2,6 +2,7 @@ import { type ParameterSource, ParameterStore } from '../engine/parameters.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
+import type { PackedTensor } from './packWeights.ts';
 
 /**
  * A file's float tensors on the GPU, once for all batch sizes: put up one by one as they arrive, then found by the plans
@@ -10,6 +11,7 @@ import type { Graph, Tensor } from '../graph/types.ts';
 export class Weights {
   readonly #gpu: Gpu;
   readonly #slices = new Map<string, BufferSlice>();
+  readonly #packed = new Map<string, PackedTensor>();
   readonly #used = new Set<string>();
   #bytes = 0;
 
@@ -21,14 +23,20 @@ export class Weights {
     return this.#bytes;
   }
 
-  /** Puts a tensor of the file on the GPU. */
-  add(name: string, tensor: Tensor): void {
-    const { data } = tensor;
+  /** How the weights of layers were packed, by name. */
+  get packed(): ReadonlyMap<string, PackedTensor> {
+    return this.#packed;
+  }
+
+  /** Puts a tensor of the file on the GPU, in packed form where that is given. */
+  add(name: string, tensor: Tensor, packed?: PackedTensor): void {
+    if (packed) this.#packed.set(name, packed);
+    const data = packed?.weights?.words ?? tensor.data;
     const buffer = this.#gpu.buffers.create(data.byteLength, name);
     this.#bytes += buffer.size;
     const slice = { buffer, offset: 0, size: buffer.size };
     this.#slices.set(name, slice);
-    if (data.length > 0) this.#gpu.write(slice, data as Float32Array<ArrayBuffer>);
+    if (data.length > 0) this.#gpu.write(slice, data as Uint32Array<ArrayBuffer>);
   }
 
   /**
@@ -41,12 +49,20 @@ export class Weights {
       this.#slices.has(name) && graph.initializers.get(name)?.data === file.initializers.get(name)?.data;
     const rest = [...graph.initializers].filter(([name]) => !isShared(name));
     const own = new ParameterStore(this.#gpu, { ...graph, initializers: new Map(rest) });
+    const layerOf = (name: string) => (isShared(name) ? this.#packed.get(name)?.weights : undefined);
+    const shared = (name: string) => {
+      this.#used.add(name);
+      return this.#slices.get(name) as BufferSlice;
+    };
     const source: ParameterSource = {
-      find: (name) => (isShared(name) ? graph.initializers.get(name) : own.find(name)),
-      slice: (name) => {
-        if (!isShared(name)) return own.slice(name);
-        this.#used.add(name);
-        return this.#slices.get(name) as BufferSlice;
+      find: (name) => {
+        if (layerOf(name)) return undefined;
+        return isShared(name) ? graph.initializers.get(name) : own.find(name);
+      },
+      slice: (name) => (isShared(name) ? shared(name) : own.slice(name)),
+      packed: (name) => {
+        const layer = layerOf(name);
+        return layer && { layer, slice: shared(name) };
       },
     };
     return { source, own };
