@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { roundWeights } from '../../examples/web-classify/roundWeights.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import { readOnnxFile } from '../../src/onnx/node.ts';
 import { loadModel } from '../../src/runtime/model.ts';
@@ -16,7 +17,6 @@ import { parsePreprocess } from '../../src/train/data/preprocess.ts';
 import type { Model } from '../../src/web.ts';
 import { testGpu } from '../support/gpu.ts';
 import { noBrowser, openPage } from './chromium.ts';
-import { roundedFile } from './models.ts';
 import { bundle, type Site, serve } from './site.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -77,7 +77,7 @@ async function addSubject(name: string, graph: Graph, bits: number, dataset: str
     pixels,
     labels,
   );
-  const file = roundedFile(graph, bits, { preprocess: json, classNames: [...(set.classNames ?? [])] });
+  const file = roundWeights(graph, bits, { preprocess: json, classNames: [...(set.classNames ?? [])] });
   const x = new Float32Array(normaliseOnHost(pixels, set.sampleShape, preprocess));
   const { model } = await loadModel(await testGpu(), file, { batch: count });
   const logits = (await model.run(new Map([[model.inputs[0]!.name, x]]))).get(model.outputs[0]!.name)!;

@@ -1,4 +1,4 @@
-/** Compressed files for the browser, made without training: weights rounded to a grid per output channel. */
+/** Compressed files without training: weights rounded to a grid per output channel. */
 import { initializerRoles } from '../../src/engine/parameters.ts';
 import type { WeightEncoding } from '../../src/format/encodedTensor.ts';
 import { encodeModel } from '../../src/format/encodeModel.ts';
@@ -8,7 +8,7 @@ import { floatTensor, numel } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
 
 /** @param bits 32 leaves the weights as they are */
-export function roundedFile(source: Graph, bits: number, meta: ModelMeta): Uint8Array<ArrayBuffer> {
+export function roundWeights(source: Graph, bits: number, meta: ModelMeta): Uint8Array<ArrayBuffer> {
   const graph = foldBatchNorm(source);
   const initializers = new Map(graph.initializers);
   const encodings = new Map<string, WeightEncoding>();
