@@ -28,7 +28,7 @@ export interface Int8Row {
   quantize: number;
   /** float32 through int8, the median over pairs of replays. */
   ratio: number;
-  /** Where the layer before wrote codes and this one does: without the quantization, but with the codes' border. */
+  /** Where the layer before wrote codes and this one does: without the quantization. */
   fusedRatio: number | undefined;
   bytes: { float32: number; int8: number };
   /** Largest difference from a float64 reference through its largest value: of the same quantized numbers, for both. */

@@ -2,7 +2,8 @@
 // in int32. A word of x holds four channels and so four groups: an invocation computes them for four pixels, flattened
 // over the plane.
 import package::common::grid::linear_workgroup;
-import package::common::int8::{bytes4, codes_of, pack_bytes};
+import package::common::int8::{bytes4, codes_of};
+import package::common::int8_next::{Border, edges, store_next};
 
 // What is written: floats, the next layer's codes, or both.
 const FLOATS: bool = true;
@@ -22,7 +23,8 @@ struct Args {
   scales: u32, sums: u32, // where the scales and the sums of the channels lie in the weights
   zero: i32, x_scale: f32, // the code of zero, and the step, of x
   out_image: u32, out_channel: u32,
-  next_offset: u32, next_image: u32, next_channel: u32, next_oy: u32, // where the words of the next layer's input go
+  oh: u32, next_offset: u32, next_image: u32, next_channel: u32, next_row: u32, // where the words of the next layer's input go
+  next_top: u32, next_left: u32, next_bottom: u32, next_right: u32,
   next_scale: f32, next_low: f32, next_high: f32, next_shift: i32,
   bias: u32, residual: u32, lo: f32, hi: f32,
 }
@@ -33,7 +35,6 @@ struct Args {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> next: array<u32>;
 
 fn per_channel(at: u32) -> vec4u {
   return vec4u(weights[at], weights[at + 1], weights[at + 2], weights[at + 3]);
@@ -59,8 +60,13 @@ fn store(image: u32, word: u32, pixel: u32, oy: u32, acc: vec4i, factor: vec4f, 
   if (CODES) {
     let codes = codes_of(v, args.next_scale, args.next_low, args.next_high, args.next_shift);
     let real = 4 * word + vec4u(0, 1, 2, 3) < vec4u(args.channels);
-    let at = args.next_offset + image * args.next_image + word * args.next_channel + oy * args.next_oy + pixel - oy * args.ow;
-    next[at] = pack_bytes(select(vec4i(-args.next_shift), codes, real));
+    let ox = pixel - oy * args.ow;
+    let at = args.next_offset + image * args.next_image + word * args.next_channel + oy * args.next_row + ox;
+    let border = Border(
+      args.next_row, args.next_top, args.next_left, args.next_bottom, args.next_right, args.next_shift,
+    );
+    let edge = edges(border, oy, ox, args.oh, args.ow);
+    store_next(border, at, edge, select(vec4i(-args.next_shift), codes, real));
   }
 }
 

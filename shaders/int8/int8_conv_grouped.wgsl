@@ -2,7 +2,8 @@
 // planes with packed int8 weights, exact in int32. An invocation computes four output channels, each of whatever group,
 // of one pixel. A group may begin inside a word of x: its words are cut out of two neighbours.
 import package::common::grid::linear_workgroup;
-import package::common::int8::{codes_of, dot4, pack_bytes};
+import package::common::int8::{codes_of, dot4};
+import package::common::int8_next::{Border, edges, store_next};
 
 // What is written: floats, the next layer's codes, or both.
 const FLOATS: bool = true;
@@ -20,7 +21,8 @@ struct Args {
   w_group: u32, scales: u32, sums: u32, // words of a group's weights; where the scales and the sums of the rows lie
   zero: i32, x_scale: f32, // the code of zero, and the step, of x
   out_image: u32, out_channel: u32,
-  next_offset: u32, next_image: u32, next_channel: u32, next_oy: u32, // where the words of the next layer's input go
+  oh: u32, next_offset: u32, next_image: u32, next_channel: u32, next_row: u32, // where the words of the next layer's input go
+  next_top: u32, next_left: u32, next_bottom: u32, next_right: u32,
   next_scale: f32, next_low: f32, next_high: f32, next_shift: i32,
   bias: u32, residual: u32, lo: f32, hi: f32,
 }
@@ -31,7 +33,6 @@ struct Args {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> next: array<u32>;
 
 // Four channels from the given one on. Those behind the group meet weights of zero.
 fn load_x(channel: u32, at: u32) -> u32 {
@@ -86,7 +87,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
       }
     }
     if (CODES) {
-      next[args.next_offset + image * args.next_image + quad * args.next_channel + oy * args.next_oy + ox] = pack_bytes(codes);
+      let o = args.next_offset + image * args.next_image + quad * args.next_channel + oy * args.next_row + ox;
+      let border = Border(
+        args.next_row, args.next_top, args.next_left, args.next_bottom, args.next_right, args.next_shift,
+      );
+      store_next(border, o, edges(border, oy, ox, args.oh, args.ow), codes);
     }
   }
 }

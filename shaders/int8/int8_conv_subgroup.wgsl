@@ -7,7 +7,8 @@
 // SwiftShader would do that for every dot4I8Packed anew, which takes 1.3 times as long (see conv_subgroup for the rest).
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded4;
-import package::common::int8::{bytes4, codes_of, pack_bytes};
+import package::common::int8::{bytes4, codes_of};
+import package::common::int8_next::{Border, edges, store_next};
 
 enable subgroups;
 
@@ -31,7 +32,8 @@ struct Args {
   w_group: u32, scales: u32, sums: u32, // words of a group's weights; where the scales and the sums of the rows lie
   zero: i32, x_scale: f32, // the code of zero, and the step, of x
   out_image: u32, out_channel: u32,
-  next_offset: u32, next_image: u32, next_channel: u32, next_oy: u32, // where the words of the next layer's input go
+  oh: u32, next_offset: u32, next_image: u32, next_channel: u32, next_row: u32, // where the words of the next layer's input go
+  next_top: u32, next_left: u32, next_bottom: u32, next_right: u32,
   next_scale: f32, next_low: f32, next_high: f32, next_shift: i32,
   tiles_m: u32, group_workgroups: u32, groups: u32,
   bias: u32, residual: u32, lo: f32, hi: f32,
@@ -43,7 +45,6 @@ struct Args {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read_write> next: array<u32>;
 
 // Registers that hold the weights of a word: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
@@ -75,9 +76,11 @@ fn load_row(base: u32, row: u32, lane: u32) -> array<vec4i, HELD> {
   return w;
 }
 
-// Four pixels of one channel: at their distances in out.
+// Four pixels: their distances in out, and their rows, columns and distances in the next layer's input.
 struct Pixels {
   out: vec4u,
+  oy: vec4u,
+  ox: vec4u,
   next: vec4u,
 }
 
@@ -126,8 +129,14 @@ fn store(row: u32, pixel: u32, group: u32, at: Pixels, s0: vec4i, s1: vec4i, s2:
     let c2 = codes(row + 2, v2);
     let c3 = codes(row + 3, v3);
     let o = at.next + channel / 4 * args.next_channel;
+    let border = Border(
+      args.next_row, args.next_top, args.next_left, args.next_bottom, args.next_right, args.next_shift,
+    );
     for (var j = 0u; j < 4; j++) {
-      if (pixel + j < args.n) { next[o[j]] = pack_bytes(vec4i(c0[j], c1[j], c2[j], c3[j])); }
+      if (pixel + j < args.n) {
+        let edge = edges(border, at.oy[j], at.ox[j], args.oh, args.ow);
+        store_next(border, o[j], edge, vec4i(c0[j], c1[j], c2[j], c3[j]));
+      }
     }
   }
 }
@@ -246,10 +255,8 @@ fn main(
     ky += u32(line_done);
   }
 
-  let at = Pixels(
-    image * args.out_image + in_image,
-    image * args.next_image + oy * args.next_oy + ox + args.next_offset,
-  );
+  let next_at = image * args.next_image + oy * args.next_row + ox + args.next_offset;
+  let at = Pixels(image * args.out_image + in_image, oy, ox, next_at);
   store(row + 0, pixel, group, at, acc0, acc1, acc2, acc3);
   if (ROWS > 4) { store(row + 4, pixel, group, at, acc4, acc5, acc6, acc7); }
   if (ROWS > 8) {

@@ -19,6 +19,12 @@ const LANES: u32 = 1u;
 @group(0) @binding(1) var<storage, read> x: array<T>;
 @group(0) @binding(2) var<storage, read_write> out: array<u32>;
 
+// Channels behind the last one are zero.
+fn word(x: vec4f, real: vec4<bool>) -> u32 {
+  let codes = codes_of(x, args.scale, args.low, args.high, args.shift);
+  return pack_bytes(select(vec4i(-args.shift), codes, real));
+}
+
 @compute @workgroup_size(WG)
 fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
   let begin = linear_workgroup(group, count) * args.span;
@@ -46,11 +52,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
         let c = vec4f(x[x_at.z]);
         let d = vec4f(x[x_at.w]);
         x_at += 1u;
-        for (var j = 0u; j < LANES; j++) {
-          let codes = codes_of(vec4f(a[j], b[j], c[j], d[j]), args.scale, args.low, args.high, args.shift);
-          out[at] = pack_bytes(select(vec4i(-args.shift), codes, real));
-          at++;
+        out[at] = word(vec4f(a.x, b.x, c.x, d.x), real);
+        if (LANES == 4) {
+          out[at + 1] = word(vec4f(a.y, b.y, c.y, d.y), real);
+          out[at + 2] = word(vec4f(a.z, b.z, c.z, d.z), real);
+          out[at + 3] = word(vec4f(a.w, b.w, c.w, d.w), real);
         }
+        at += LANES;
       }
     }
     for (; at < after; at++) { out[at] = nothing; }

@@ -1,7 +1,6 @@
 import { LimitError } from '../gpu/errors.ts';
 import type { ConvShape } from './convShape.ts';
 import type { QuantizerLevels } from './fakeQuantize.ts';
-import { quantizedBorderShader } from './generated/int8/quantizedBorder.ts';
 import { quantizePlaneRowsShader } from './generated/int8/quantizePlaneRows.ts';
 import { quantizePlanesShader } from './generated/int8/quantizePlanes.ts';
 import { quantizeRowsShader } from './generated/int8/quantizeRows.ts';
@@ -54,11 +53,6 @@ export function storedCodes({ scale, low, high }: Int8Quantizer): StoredCodes {
     throw new LimitError(`Codes from ${low} to ${high} do not fit a byte: the int8 kernels take at most 8 bits`);
   }
   return { scale: Math.max(Math.fround(scale), TINY), low, high, shift: high > 127 ? 128 : 0 };
-}
-
-/** The four bytes of real zeros. */
-export function zeroWord({ shift }: StoredCodes): number {
-  return ((-shift & 0xff) * 0x01010101) >>> 0;
 }
 
 export function planesHeight({ h, padding }: QuantizedPlanes): number {
@@ -143,35 +137,17 @@ export function quantizePlanes(
   return planes;
 }
 
-/**
- * Planes that a convolution is to write as its result (`codes` of `int8Conv`), for the next one of this shape. Their
- * border is written here.
- */
+/** Planes that a convolution writes as its result, border and all (`codes` of `int8Conv`), for the next of this shape. */
 export function emptyPlanes(
   recorder: Recorder,
   {
     shape,
     operand,
-    label = 'border',
+    label = 'codes',
     ...quantizer
   }: Int8Quantizer & { shape: ConvShape; operand?: Operand<'u32'>; label?: string },
 ): QuantizedPlanes {
-  const planes = planesFor(recorder, shape, quantizer, operand, label);
-  const { top, bottom, left, right } = planes.padding;
-  const n = planes.n * Math.ceil(planes.channels / 4) * planesHeight(planes);
-  if (top + bottom + left + right === 0 || n * planesWidth(planes) === 0) return planes;
-  const { wg, span, workgroups } = spread(recorder.capabilities, n);
-  recorder.dispatch(quantizedBorderShader, {
-    operands: { out: planes.operand },
-    args: {
-      ...{ n, span, h: planesHeight(planes), w: planesWidth(planes), top, bottom, left, right },
-      word: zeroWord(planes),
-    },
-    tunables: { WG: wg },
-    workgroups,
-    label,
-  });
-  return planes;
+  return planesFor(recorder, shape, quantizer, operand, label);
 }
 
 /** Quantizes x [m, k], the input of a dense layer. */
