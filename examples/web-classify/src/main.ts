@@ -70,6 +70,12 @@ async function open(source: string | File, about: string): Promise<void> {
         element('bytes').textContent = bytesText(loaded);
       },
     });
+    // Compiles the shaders, so that the times shown are those of the network.
+    await next.run(pad.centred());
+    if (controller.signal.aborted) {
+      next.dispose();
+      return;
+    }
     model?.dispose();
     model = next;
     element('about').textContent = about;
@@ -188,6 +194,7 @@ function listen(): void {
 async function start(): Promise<void> {
   if (!navigator.gpu) {
     element('message').textContent = NO_WEBGPU;
+    element('page').hidden = true;
     return;
   }
   listen();
