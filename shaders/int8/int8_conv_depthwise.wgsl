@@ -5,9 +5,6 @@ import package::common::grid::linear_workgroup;
 import package::common::int8::{bytes4, codes_of};
 import package::common::int8_next::{Border, edges, store_next};
 
-// What is written: floats, the next layer's codes, or both.
-const FLOATS: bool = true;
-const CODES: bool = false;
 // Taps in a kernel row where the four pixels lie in one row of x (stride and dilation 1): they share their words.
 // 0 elsewhere.
 const STRIP: u32 = 0;
@@ -26,6 +23,7 @@ struct Args {
   oh: u32, next_offset: u32, next_image: u32, next_channel: u32, next_row: u32, // where the words of the next layer's input go
   next_top: u32, next_left: u32, next_bottom: u32, next_right: u32,
   next_scale: f32, next_low: f32, next_high: f32, next_shift: i32,
+  floats: u32, codes: u32, // whether floats, codes or both are written
   bias: u32, residual: u32, lo: f32, hi: f32,
 }
 
@@ -53,11 +51,11 @@ fn store(image: u32, word: u32, pixel: u32, oy: u32, acc: vec4i, factor: vec4f, 
       if (args.residual != 0) { one += residual[i]; }
       one = select(one, args.lo, one < args.lo);
       one = select(one, args.hi, one > args.hi);
-      if (FLOATS) { out[i] = one; }
+      if (args.floats != 0) { out[i] = one; }
       v[j] = one;
     }
   }
-  if (CODES) {
+  if (args.codes != 0) {
     let codes = codes_of(v, args.next_scale, args.next_low, args.next_high, args.next_shift);
     let real = 4 * word + vec4u(0, 1, 2, 3) < vec4u(args.channels);
     let ox = pixel - oy * args.ow;

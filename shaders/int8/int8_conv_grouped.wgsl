@@ -5,9 +5,6 @@ import package::common::grid::linear_workgroup;
 import package::common::int8::{codes_of, dot4};
 import package::common::int8_next::{Border, edges, store_next};
 
-// What is written: floats, the next layer's codes, or both.
-const FLOATS: bool = true;
-const CODES: bool = false;
 override WG: u32 = 64;
 
 struct Args {
@@ -24,6 +21,7 @@ struct Args {
   oh: u32, next_offset: u32, next_image: u32, next_channel: u32, next_row: u32, // where the words of the next layer's input go
   next_top: u32, next_left: u32, next_bottom: u32, next_right: u32,
   next_scale: f32, next_low: f32, next_high: f32, next_shift: i32,
+  floats: u32, codes: u32, // whether floats, codes or both are written
   bias: u32, residual: u32, lo: f32, hi: f32,
 }
 
@@ -82,11 +80,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
         if (args.residual != 0) { v += residual[o]; }
         v = select(v, args.lo, v < args.lo);
         v = select(v, args.hi, v > args.hi);
-        if (FLOATS) { out[o] = v; }
-        if (CODES) { codes[j] = codes_of(vec4f(v), args.next_scale, args.next_low, args.next_high, args.next_shift).x; }
+        if (args.floats != 0) { out[o] = v; }
+        if (args.codes != 0) { codes[j] = codes_of(vec4f(v), args.next_scale, args.next_low, args.next_high, args.next_shift).x; }
       }
     }
-    if (CODES) {
+    if (args.codes != 0) {
       let o = args.next_offset + image * args.next_image + quad * args.next_channel + oy * args.next_row + ox;
       let border = Border(
         args.next_row, args.next_top, args.next_left, args.next_bottom, args.next_right, args.next_shift,

@@ -18,9 +18,6 @@ const ROWS: u32 = 16;
 // Taps per step, 1 or 3. With 3, for kernels three wide of stride and dilation 1 and rows of whole fours, neighbouring
 // columns share the words of x.
 const TAPS: u32 = 1;
-// What is written: floats, the next layer's codes, or both.
-const FLOATS: bool = true;
-const CODES: bool = false;
 override WG: u32 = 8;
 
 struct Args {
@@ -36,6 +33,7 @@ struct Args {
   next_top: u32, next_left: u32, next_bottom: u32, next_right: u32,
   next_scale: f32, next_low: f32, next_high: f32, next_shift: i32,
   tiles_m: u32, group_workgroups: u32, groups: u32,
+  floats: u32, codes: u32, // whether floats, codes or both are written
   bias: u32, residual: u32, lo: f32, hi: f32,
 }
 
@@ -117,13 +115,13 @@ fn store(row: u32, pixel: u32, group: u32, at: Pixels, s0: vec4i, s1: vec4i, s2:
   let v1 = finish(min(channel + 1, last), at, s1);
   let v2 = finish(min(channel + 2, last), at, s2);
   let v3 = finish(min(channel + 3, last), at, s3);
-  if (FLOATS) {
+  if (args.floats != 0) {
     put(row, channel, pixel, at, v0);
     put(row + 1, channel + 1, pixel, at, v1);
     put(row + 2, channel + 2, pixel, at, v2);
     put(row + 3, channel + 3, pixel, at, v3);
   }
-  if (CODES) {
+  if (args.codes != 0) {
     let c0 = codes(row, v0);
     let c1 = codes(row + 1, v1);
     let c2 = codes(row + 2, v2);

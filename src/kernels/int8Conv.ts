@@ -76,7 +76,7 @@ export function int8Conv(recorder: Recorder, call: Int8Conv): void {
     recorder.dispatch(int8ConvDepthwiseShader, {
       operands,
       args: { ...args, channel_words: words, quads: pixelQuads },
-      tunables: { ...output.tunables, STRIP: ow % 4 === 0 && strideW === 1 && dilW === 1 ? kw : 0, WG: wg },
+      tunables: { STRIP: ow % 4 === 0 && strideW === 1 && dilW === 1 ? kw : 0, WG: wg },
       workgroups,
       work,
       label,
@@ -94,7 +94,7 @@ export function int8Conv(recorder: Recorder, call: Int8Conv): void {
         channel_words: Math.ceil(ic / 4),
         w_group: weights.groupWords,
       },
-      tunables: { ...output.tunables, WG: wg },
+      tunables: { WG: wg },
       workgroups,
       work,
       label,

@@ -24,7 +24,7 @@ export interface OutputShape {
   w: number;
 }
 
-/** The operands, arguments and tunables that the int8 convolutions share for their output. */
+/** The operands and arguments that the int8 convolutions share for their output. */
 export function outputOf(recorder: Recorder, shape: OutputShape, output: Int8Output) {
   const { bias, residual, out, codes, lo = LOWEST, hi = HIGHEST, label } = output;
   const { n, channels, h, w } = shape;
@@ -61,11 +61,12 @@ export function outputOf(recorder: Recorder, shape: OutputShape, output: Int8Out
       next_low: codes?.low ?? 0,
       next_high: codes?.high ?? 0,
       next_shift: codes?.shift ?? 0,
+      floats: out ? 1 : 0,
+      codes: codes ? 1 : 0,
       bias: bias ? 1 : 0,
       residual: residual ? 1 : 0,
       lo,
       hi,
     },
-    tunables: { FLOATS: out !== undefined, CODES: codes !== undefined },
   };
 }

@@ -73,12 +73,12 @@ export function int8Tiles(recorder: Recorder, call: Int8Tiles): void {
   if (variant.kind === 'subgroup') {
     const { SUBGROUP, ROWS, WG } = subgroupTunables(variant);
     const TAPS = sharesWords({ kw, ow: shape.w, kx: xAt.kx, ox: xAt.ox }) ? 3 : 1;
-    const tunables = { SUBGROUP, ROWS, WG, TAPS, ...output.tunables };
+    const tunables = { SUBGROUP, ROWS, WG, TAPS };
     recorder.dispatch(int8ConvSubgroupShader, { ...shared, tunables });
   } else {
     recorder.dispatch(withDot(int8ConvTiledShader, recorder.capabilities), {
       ...shared,
-      tunables: { TM: variant.tm, TN: variant.tn, ...output.tunables },
+      tunables: { TM: variant.tm, TN: variant.tn },
     });
   }
 }
