@@ -49,7 +49,7 @@ export class PipelineCache {
           bindGroupLayouts: [layout],
           ...(program.immediateBytes && { immediateSize: program.immediateBytes }),
         }),
-        compute: { module, entryPoint: 'main', constants: program.overrides },
+        compute: { module, entryPoint: program.entry ?? 'main', constants: program.overrides },
       });
       return { pipeline, layout };
     } catch (error) {

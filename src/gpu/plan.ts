@@ -57,6 +57,9 @@ export interface DispatchInfo {
   readonly work: Work;
   /** Sizes of the distinct ranges that it binds, each counted once: what it moves at least if it touches all of them. */
   readonly bytes: number;
+  readonly workgroups: readonly [number, number, number];
+  /** The program itself, for those who read its code. */
+  readonly source: Program;
 }
 
 /** GPU time of one dispatch, from timestamps around its own pass. */
@@ -79,7 +82,6 @@ interface RecordedDispatch extends DispatchInfo {
   pipeline: GPUComputePipeline;
   group: GPUBindGroup;
   immediates: Uint8Array<ArrayBuffer> | undefined;
-  workgroups: readonly [number, number, number];
 }
 
 type Step = { dispatches: RecordedDispatch[] } | { copy: CopyCommand } | { clear: ClearCommand };
@@ -320,6 +322,7 @@ function record(
   return {
     label: command.label,
     program: command.program.name,
+    source: command.program,
     work: command.work ?? {},
     bytes: boundBytes(command.storage),
     pipeline: compiled.pipeline,

@@ -65,9 +65,18 @@ export async function profile(gpu: Gpu, plan: Plan, options: ProfileOptions = {}
     options.onProgress?.(i + 1, repeats);
   }
   const reason = whyUntimed(gpu, traces);
-  const dispatches = plan.dispatches.map(({ label, program, work, bytes }, i): DispatchProfile => {
+  const dispatches = plan.dispatches.map((dispatch, i): DispatchProfile => {
+    const { label, program, work, bytes, workgroups, source } = dispatch;
     const times = traces.map(({ timings }) => timings[i]!.microseconds);
-    return { label, program, work, bytes, microseconds: reason === undefined ? median(times) : undefined };
+    return {
+      label,
+      program,
+      work,
+      bytes,
+      workgroups,
+      source,
+      microseconds: reason === undefined ? median(times) : undefined,
+    };
   });
   const byTotal = [...traces].sort((a, b) => gpuTotal(a.timings) - gpuTotal(b.timings));
   return {

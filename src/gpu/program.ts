@@ -9,10 +9,12 @@ export interface Program {
   readonly bindings: readonly ('uniform' | 'immediate' | 'read' | 'read_write')[];
   /** Bytes of the immediate arguments, a multiple of 4. */
   readonly immediateBytes?: number;
+  /** Name of the @compute function; `main` by default. */
+  readonly entry?: string;
 }
 
 /** Two programs with one key are the same pipeline. */
 export function programKey(program: Program): string {
   const overrides = Object.entries(program.overrides).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `${program.name}|${program.immediateBytes ?? ''}|${JSON.stringify(overrides)}|${program.code}`;
+  return `${program.name}|${program.entry ?? ''}|${program.immediateBytes ?? ''}|${JSON.stringify(overrides)}|${program.code}`;
 }

@@ -4,18 +4,16 @@ import { prepareGraph } from '../../engine/prepare.ts';
 import { elementsOf } from '../../engine/value.ts';
 import { writeFileAtomic } from '../../format/node.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
-import type { Plan } from '../../gpu/plan.ts';
-import { profile } from '../../gpu/profile.ts';
 import { InputError } from '../../graph/errors.ts';
-import { cachedRoof } from '../../kernels/roofCache.node.ts';
+import { packedParameters } from '../../runtime/packModel.ts';
 import { memoryDataset } from '../../train/data/dataset.ts';
 import { defaultPreprocess, labelOffsetFor } from '../../train/data/preprocess.ts';
 import { TrainingFeed } from '../../train/feed.ts';
 import { Trainer } from '../../train/trainer.ts';
 import { type OpenedData, openTrainingData } from '../data.ts';
 import { addPreprocessOptions, type DataFlags, readDataFlags } from '../dataFlags.ts';
-import { addBatchOption, addGpuOptions, type BatchFlags, type GpuFlags, wholeNumber } from '../flags.ts';
-import { adapterName, withGpu } from '../gpu.ts';
+import { addBatchOption, addGpuOptions, type BatchFlags, wholeNumber } from '../flags.ts';
+import { adapterName } from '../gpu.ts';
 import {
   addModelOptions,
   type ClassifierShape,
@@ -26,18 +24,21 @@ import {
   openModel,
 } from '../model.ts';
 import { printResult } from '../output.ts';
-import { profileDocument } from '../profile/document.ts';
+import { adviseOn } from '../profile/advice.ts';
+import { type ProfileDocument, profileDocument, subjectTitle } from '../profile/document.ts';
+import { factsOf, factsOfPlan } from '../profile/kernelFacts.ts';
+import { type Measured, type MeasureFlags, measure, type Subject } from '../profile/measure.ts';
 import { profilePage } from '../profile/page.ts';
+import { addShaderOptions, readShader, type ShaderFlags, shaderOptions } from '../profile/shaderFlags.ts';
+import { runShader } from '../profile/shaderRun.ts';
 import { describeProfile } from '../profile/text.ts';
 import { profileTrace } from '../profile/trace.ts';
-import { createProgress } from '../progress.ts';
 
-interface ProfileFlags extends Omit<DataFlags, 'data'>, GpuFlags, BatchFlags, ModelFlags {
+interface ProfileFlags extends Omit<DataFlags, 'data'>, MeasureFlags, BatchFlags, ModelFlags, ShaderFlags {
   data?: string;
   train?: boolean;
-  repeat: number;
   layers?: boolean;
-  freshRoof?: boolean;
+  advice?: boolean;
   trace?: string;
   html?: string;
 }
@@ -47,19 +48,21 @@ const BATCH = 32;
 export function addProfileCommand(program: Command): void {
   const command = program
     .command('profile')
-    .argument('<model>', 'an .onnx file or a compressed file')
+    .argument('[model]', 'an .onnx file or a compressed file')
     .option('--train', 'a training step instead of inference')
     .option('--data <path>', 'with --train: a batch of this data instead of generated samples')
     .option('--split <name>', 'train or test (default train where there is one)')
     .option('--repeat <n>', 'timed runs; the median counts', wholeNumber({ max: 10_000 }), 15)
     .option('--layers', 'one line per dispatch instead of one per kernel')
+    .option('--advice', 'what the kernels’ texts and dispatches say about their speed (always with --shader)')
+    .option('--robustness', 'run without bounds clamps too, to see what they cost')
     .option('--fresh-roof', 'measure the adapter’s peak rates again')
     .option('--trace <out.json>', 'write a Chrome trace, for Perfetto', fileName)
     .option('--html <out.html>', 'write a page with the time per layer, a roofline plot and memory', fileName);
-  addGpuOptions(addBatchOption(addModelOptions(addPreprocessOptions(command))))
+  addGpuOptions(addShaderOptions(addBatchOption(addModelOptions(addPreprocessOptions(command)))))
     .summary('show where GPU time goes, per kernel, and how far from the adapter’s limit')
     .description(
-      `Runs a model, or with --train a training step, and prints per kernel the GPU time, arithmetic rate, bandwidth and the fraction of the adapter’s measured roof. The batch is ${BATCH} unless --batch says otherwise.`,
+      `Runs a model, or with --train a training step, and prints per kernel the GPU time, arithmetic rate, bandwidth and the fraction of the adapter’s measured roof. The batch is ${BATCH} unless --batch says otherwise. With --shader it does so for a WGSL file of your own, on generated inputs.`,
     )
     .addHelpText(
       'after',
@@ -67,9 +70,39 @@ export function addProfileCommand(program: Command): void {
 Examples:
   wgslim profile resnet20.onnx
   wgslim profile resnet20.onnx --train --batch 64 --trace trace.json --html profile.html
-  wgslim profile small.wgslim --layers --json`,
+  wgslim profile small.wgslim --layers --json
+  wgslim profile --shader saxpy.wgsl --size 1000000 --args a=2 --flops 2000000
+  wgslim profile --shader blur.wgsl --size image=65536 --args width=256,height=256 --workgroups 16,16 --robustness`,
     )
-    .action(profileModel);
+    .action(profileSubject);
+}
+
+async function profileSubject(path: string | undefined, flags: ProfileFlags): Promise<void> {
+  if (flags.shader !== undefined) {
+    if (path !== undefined) throw new InputError(`--shader: is profiled in place of a model; leave out '${path}'.`);
+    await profileShader(flags.shader, flags);
+  } else if (path === undefined) {
+    throw new InputError('<model>: no model is named; name one, or a WGSL file by --shader.');
+  } else {
+    await profileModel(path, flags);
+  }
+}
+
+async function profileShader(path: string, flags: ProfileFlags): Promise<void> {
+  const options = shaderOptions(flags);
+  const prepared = async (gpu: Gpu) => {
+    const file = await readShader(gpu, path, flags);
+    const run = await runShader(gpu, file, options);
+    return { ...run, file, memory: { planned: run.bytes, unshared: run.bytes }, live: [run.bytes] };
+  };
+  await measure(flags, prepared, async (subject, measured, gpu) => {
+    const { file, workgroups, memory, live } = subject;
+    const advice = adviseOn(await factsOf(file, workgroups), gpu.capabilities);
+    const { entry, workgroupSize, workgroupBytes } = file;
+    const shader = { entry, workgroups, workgroupSize, workgroupBytes };
+    const head = { model: path, mode: 'shader' as const, batch: 1, adapter: adapterName(gpu), memory, live };
+    await report(flags, profileDocument({ ...head, shader, advice }, measured), measured);
+  });
 }
 
 function fileName(text: string): string {
@@ -84,44 +117,29 @@ async function profileModel(path: string, flags: ProfileFlags): Promise<void> {
   const model = await openModel(path, flags);
   const batch = flags.batch ?? BATCH;
   const prepared = flags.train ? await prepareTraining(model, flags, batch) : prepareInference(model, batch);
-  await withGpu(flags, async (gpu) => {
-    const progress = createProgress(flags);
-    const subject = await prepared(gpu);
-    try {
-      const { roof } = await cachedRoof(gpu, { fresh: flags.freshRoof === true });
-      const measured = await profile(gpu, subject.plan, {
-        repeats: flags.repeat,
-        onProgress: (done, total) => progress.update({ label: 'profile', done, total }),
-      }).finally(() => progress.stop());
-      const mode = flags.train ? 'training' : 'inference';
-      const { memory, live } = subject;
-      const document = profileDocument(
-        { model: path, mode, batch, adapter: adapterName(gpu), memory, live },
-        measured,
-        roof,
-      );
-      const title = `${mode === 'training' ? 'Training step' : 'Inference'} of ${path}, batch ${batch}`;
-      if (flags.trace) await writeFileAtomic(flags.trace, JSON.stringify(profileTrace(title, measured)));
-      if (flags.html) await writeFileAtomic(flags.html, profilePage(document));
-      await printResult(flags, document, describeProfile(document, { layers: flags.layers === true }));
-    } finally {
-      subject.dispose();
-    }
+  await measure(flags, prepared, async ({ plan, memory, live }, measured, gpu) => {
+    const facts = flags.advice ? await factsOfPlan(plan.dispatches) : undefined;
+    const advice = facts?.flatMap((kernel) => adviseOn(kernel, gpu.capabilities));
+    const mode = flags.train ? ('training' as const) : ('inference' as const);
+    const head = { model: path, mode, batch, adapter: adapterName(gpu), memory, live };
+    await report(flags, profileDocument({ ...head, ...(advice && { advice }) }, measured), measured);
   });
 }
 
-interface Subject {
-  plan: Plan;
-  memory: { planned: number; unshared: number };
-  live: readonly number[];
-  dispose(): void;
+async function report(flags: ProfileFlags, document: ProfileDocument, { profile }: Measured): Promise<void> {
+  if (flags.trace) await writeFileAtomic(flags.trace, JSON.stringify(profileTrace(subjectTitle(document), profile)));
+  if (flags.html) await writeFileAtomic(flags.html, profilePage(document));
+  await printResult(flags, document, describeProfile(document, { layers: flags.layers === true }));
 }
 
 /** Checks everything that can be checked before a GPU is touched, and returns what compiles the rest. */
 function prepareInference(model: OpenedModel, batch: number): (gpu: Gpu) => Promise<Subject> {
   namingFile(model.path, () => prepareGraph(model.graph, { batch }));
   return async (gpu) => {
-    const compiled = await InferenceModel.compile(gpu, model.graph, { batch });
+    const compiled = await InferenceModel.compile(gpu, model.graph, {
+      batch,
+      ...(model.compressed && { parameters: packedParameters(gpu, model.compressed) }),
+    });
     for (const { name, shape } of compiled.inputs) compiled.write(name, generated(elementsOf(shape)));
     return compiled;
   };

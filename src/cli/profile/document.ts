@@ -2,6 +2,8 @@
 import type { CpuTimes } from '../../gpu/plan.ts';
 import type { DispatchProfile, Profile } from '../../gpu/profile.ts';
 import { fractionOfRoof, type Roof } from '../../kernels/roof.ts';
+import type { Advice } from './advice.ts';
+import type { Measured } from './measure.ts';
 
 /** Figures of a dispatch, or of several together; null where dispatches could not be timed. */
 export interface Figures {
@@ -19,6 +21,8 @@ export interface Figures {
   gbps: number | null;
   /** Of the adapter's measured roof: the time that it allows at least through the time taken. */
   ofRoof: number | null;
+  /** What bounds clamps add to the time without them, as a fraction; only where that was measured. */
+  clamping?: number;
 }
 
 export interface DispatchRow extends Figures {
@@ -30,8 +34,15 @@ export interface DispatchRow extends Figures {
 
 export interface ProfileDocument {
   model: string;
-  mode: 'inference' | 'training';
+  mode: 'inference' | 'training' | 'shader';
   batch: number;
+  /** Of a shader that is profiled by itself. */
+  shader?: {
+    entry: string;
+    workgroups: readonly [number, number, number];
+    workgroupSize: readonly [number, number, number];
+    workgroupBytes: number;
+  };
   adapter: { name: string; kind: 'gpu' | 'cpu'; driver: string };
   /** Whether single dispatches were timed, or whole submissions only, and then why. */
   timing: Profile['timing'];
@@ -50,21 +61,34 @@ export interface ProfileDocument {
   memory: { planned: number; unshared: number };
   /** Giga-operations and gigabytes per second. */
   roof: Roof;
+  /** GPU times with bounds clamps and without, and what they add as a fraction; the least of several runs in turns. */
+  robustness?: { clampedMs: number; freeMs: number; cost: number };
+  /** What the kernels' texts say. */
+  advice?: Advice[];
   /** By time, the widest first. */
   kernels: ({ kernel: string } & Figures)[];
   /** In the order of execution. */
   dispatches: DispatchRow[];
 }
 
-export interface ProfileSubject extends Pick<ProfileDocument, 'model' | 'mode' | 'batch' | 'adapter' | 'memory'> {
+export interface ProfileSubject
+  extends Pick<ProfileDocument, 'model' | 'mode' | 'batch' | 'shader' | 'adapter' | 'memory' | 'advice'> {
   /** Bytes of temporaries in use, dispatch by dispatch. */
   live: readonly number[];
 }
 
-export function profileDocument(subject: ProfileSubject, profile: Profile, roof: Roof): ProfileDocument {
-  const { live, memory, ...head } = subject;
+/** What was profiled, as a title. */
+export function subjectTitle({ model, mode, batch, shader }: ProfileDocument): string {
+  if (shader)
+    return `Shader ${model}, ${shader.workgroups.join(' × ')} workgroups of ${shader.workgroupSize.join(' × ')}`;
+  return `${mode === 'training' ? 'Training step' : 'Inference'} of ${model}, batch ${batch}`;
+}
+
+export function profileDocument(subject: ProfileSubject, { profile, roof, clamping }: Measured): ProfileDocument {
+  const { live, memory, advice, ...head } = subject;
   const all = profile.gpuMicroseconds;
   const { timedWallMicroseconds: timed, singleWallMicroseconds: single, wallMicroseconds: wall } = profile;
+  const costs = clamping && clampingCosts(profile.dispatches, clamping);
   const kernels = [...groupBy(profile.dispatches, ({ program }) => program)];
   return {
     ...head,
@@ -80,15 +104,33 @@ export function profileDocument(subject: ProfileSubject, profile: Profile, roof:
     cpu: profile.cpu,
     memory,
     roof,
+    ...(costs && { robustness: costs.whole }),
+    ...(advice && { advice }),
     kernels: kernels
-      .map(([kernel, dispatches]) => ({ kernel, ...figures(dispatches, roof, all) }))
+      .map(([kernel, dispatches]) => ({
+        kernel,
+        ...figures(dispatches, roof, all),
+        ...(costs && { clamping: costs.ofKernel.get(kernel)! }),
+      }))
       .sort((a, b) => (b.ms ?? 0) - (a.ms ?? 0) || b.flops - a.flops),
     dispatches: profile.dispatches.map((dispatch, i) => ({
       label: dispatch.label,
       kernel: dispatch.program,
       ...figures([dispatch], roof, all),
+      ...(clamping && { clamping: clamping.clamped[i]! / Math.max(clamping.free[i]!, 1e-9) - 1 }),
       liveBytes: live[i] ?? 0,
     })),
+  };
+}
+
+function clampingCosts(dispatches: readonly DispatchProfile[], { clamped, free }: NonNullable<Measured['clamping']>) {
+  const sum = (indices: readonly number[], times: readonly number[]) => indices.reduce((all, i) => all + times[i]!, 0);
+  const cost = (indices: readonly number[]) => sum(indices, clamped) / Math.max(sum(indices, free), 1e-9) - 1;
+  const every = [...dispatches.keys()];
+  const ofKernel = groupBy(every, (i) => dispatches[i]!.program);
+  return {
+    whole: { clampedMs: sum(every, clamped) / 1000, freeMs: sum(every, free) / 1000, cost: cost(every) },
+    ofKernel: new Map([...ofKernel].map(([kernel, indices]) => [kernel, cost(indices)])),
   };
 }
 

@@ -1,6 +1,6 @@
 /** `wgslim profile --html`: one page that needs nothing from elsewhere. Values show where the pointer rests. */
 import type { DispatchRow, ProfileDocument } from './document.ts';
-import { groupBy } from './document.ts';
+import { groupBy, subjectTitle } from './document.ts';
 
 const WIDTH = 960;
 const LEFT = 70;
@@ -9,8 +9,7 @@ const BOTTOM = 50;
 const TOP = 20;
 
 export function profilePage(document: ProfileDocument): string {
-  const mode = document.mode === 'training' ? 'Training step' : 'Inference';
-  const title = `${mode} of ${document.model}, batch ${document.batch}`;
+  const title = subjectTitle(document);
   const facts = [
     document.gpuMs === null
       ? escapeHtml(document.note ?? '')

@@ -2,17 +2,28 @@
 
 import { renderPairs, renderTable } from '../table.ts';
 import { formatBytes, formatPercent } from '../text.ts';
-import type { Figures, ProfileDocument } from './document.ts';
+import type { Advice } from './advice.ts';
+import { type Figures, type ProfileDocument, subjectTitle } from './document.ts';
 
 export function describeProfile(document: ProfileDocument, { layers }: { layers: boolean }): string {
   const rows: [string, Figures][] = layers
     ? [...document.dispatches].sort((a, b) => (b.ms ?? 0) - (a.ms ?? 0)).map((row) => [row.label, row])
     : document.kernels.map((row) => [row.kernel, row]);
   const hasOps = rows.some(([, { ops }]) => ops > 0);
+  const hasClamping = document.robustness !== undefined;
   const table = renderTable(
     [
       { title: layers ? 'dispatch' : 'kernel' },
-      ...['time', 'share', 'calls', 'GFLOP/s', ...(hasOps ? ['GOP/s'] : []), 'GB/s', 'of roof'].map((title) => ({
+      ...[
+        'time',
+        'share',
+        'calls',
+        'GFLOP/s',
+        ...(hasOps ? ['GOP/s'] : []),
+        'GB/s',
+        'of roof',
+        ...(hasClamping ? ['clamps'] : []),
+      ].map((title) => ({
         title,
         align: 'right' as const,
       })),
@@ -26,22 +37,25 @@ export function describeProfile(document: ProfileDocument, { layers }: { layers:
       ...(hasOps ? [figures.ops > 0 ? rate(figures.gops) : '-'] : []),
       rate(figures.gbps),
       percent(figures.ofRoof),
+      ...(hasClamping ? [signed(figures.clamping ?? 0)] : []),
     ]),
   );
   const { roof, cpu, memory } = document;
-  const mode = document.mode === 'training' ? 'training step' : 'inference';
   return [
     table,
     '',
     renderPairs([
-      ['model', `${document.model}, ${mode}, batch ${document.batch}`],
+      [document.mode === 'shader' ? 'shader' : 'model', subjectTitle(document)],
       ['GPU time', gpuTime(document)],
       ['wall time', `${milliseconds(document.wallMs)} a run, runs queued one after the other without timestamps`],
       ['one run', `${milliseconds(document.singleWallMs)}: ${parts(cpu)}`],
       ['profiling', overhead(document)],
+      ...(document.robustness ? [['clamps', clamps(document.robustness)] as [string, string]] : []),
       [
         'memory',
-        `${formatBytes(memory.planned)} of temporaries (${formatBytes(memory.unshared)} if none shared its place)`,
+        document.mode === 'shader'
+          ? `${formatBytes(memory.planned)} bound`
+          : `${formatBytes(memory.planned)} of temporaries (${formatBytes(memory.unshared)} if none shared its place)`,
       ],
       [
         'roof',
@@ -54,7 +68,24 @@ export function describeProfile(document: ProfileDocument, { layers }: { layers:
       ],
       ['adapter', document.adapter.name],
     ]),
+    ...(document.advice ? ['', adviceText(document.advice)] : []),
   ].join('\n');
+}
+
+function adviceText(advice: readonly Advice[]): string {
+  if (advice.length === 0) return 'Advice: none; neither the text nor the dispatch gives a reason.';
+  const lines = advice.map(({ kernel, about, line, text }) => {
+    return `- ${kernel}${line === undefined ? '' : `:${line}`} (${about}): ${text}`;
+  });
+  return ['Advice, from the text and the dispatch:', ...lines].join('\n');
+}
+
+function clamps({ clampedMs, freeMs, cost }: NonNullable<ProfileDocument['robustness']>): string {
+  return `${milliseconds(clampedMs)} of GPU time with bounds clamps, ${milliseconds(freeMs)} without (${signed(cost)}); browsers always clamp`;
+}
+
+function signed(fraction: number): string {
+  return `${fraction < 0 ? '−' : '+'}${formatPercent(Math.abs(fraction), 1)}`;
 }
 
 /** What it means where a dispatch is faster than the probes: figures that cannot both be right should not pass unsaid. */
