@@ -3,8 +3,9 @@
 // batch, k runs over words of four input channels in the order (ky, kx, word).
 //
 // Each lane owns four columns. The weights of a word lie side by side for all rows, so that lane r loads row r's and the
-// subgroup broadcasts them. A word is taken apart once and its bytes serve 16 rows (or 4 columns): lavapipe and
-// SwiftShader would do that for every dot4I8Packed anew, which takes 1.3 times as long (see conv_subgroup for the rest).
+// subgroup broadcasts them. A word is taken apart once and its bytes serve 16 rows (or 4 columns). dot4I8Packed, which
+// these adapters take apart too, takes as long on lavapipe and a fifth longer on SwiftShader. See conv_subgroup for the
+// rest.
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded4;
 import package::common::int8::{bytes4, codes_of};

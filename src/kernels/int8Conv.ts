@@ -4,6 +4,7 @@ import { int8ConvGroupedShader } from './generated/int8/int8ConvGrouped.ts';
 import { withDot } from './int8Dot.ts';
 import { type Int8Output, outputOf } from './int8Output.ts';
 import { planesHeight, planesWidth, type QuantizedPlanes } from './int8Planes.ts';
+import { int8Product } from './int8Product.ts';
 import { int8Tiles } from './int8Tiles.ts';
 import type { Int8Weights } from './int8Weights.ts';
 import type { Recorder } from './kernel.ts';
@@ -34,13 +35,18 @@ export function chooseInt8Conv({
 
 /** out = clamp(x * W + bias + residual) with both operands quantized; the sums are exact in int32. */
 export function int8Conv(recorder: Recorder, call: Int8Conv): void {
-  const { x, weights, shape, label = 'int8 convolution' } = call;
+  const { x, weights, shape, out, codes, label = 'int8 convolution' } = call;
   const { n, ic, oc, oh, ow, kh, kw, strideH, strideW, dilH, dilW, groups } = shape;
   if (n * oc * oh * ow === 0) return;
   if (weights.rows !== oc || weights.groups !== groups || weights.k * groups !== ic * kh * kw) {
     throw new Error(`${label}: weights of ${weights.rows} × ${weights.k} for ${oc} × ${(ic / groups) * kh * kw}`);
   }
   if (weights.taps !== kh * kw) throw new Error(`${label}: weights packed for ${weights.taps} taps, not ${kh * kw}`);
+  if (x.h * x.w * kh * kw * groups === 1 && planesHeight(x) * planesWidth(x) === 1 && out && !codes) {
+    // Images of one pixel are the rows of a dense layer.
+    int8Product(recorder, { ...call, x: { ...x, m: n, k: ic }, out, m: n, label });
+    return;
+  }
   const rowWords = planesWidth(x);
   const planeWords = planesHeight(x) * rowWords;
   const xAt = {

@@ -199,3 +199,35 @@ it('shares words among neighbours only where they are in one row', () => {
   expect(sharesWords({ kw: 3, ow: 16, kx: 2, ox: 1 })).toBe(false);
   expect(sharesWords({ kw: 5, ow: 16, kx: 1, ox: 1 })).toBe(false);
 });
+
+it('reads planes with a wider border than its own, and refuses narrower ones', async () => {
+  const direct = new DirectRecorder(await testGpu());
+  const conv = (w: number[], attributes: Attributes) => {
+    const node: Node = { name: 'conv', op: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes };
+    return convGeometry(node, [2, 5, 7, 7], w);
+  };
+  const data = Float32Array.from(randomFloats(1, 2 * 5 * 49, -100, 100), Math.round);
+  const quantizer = { scale: 1, ...SIGNED };
+  const wide = conv([4, 5, 3, 3], { pads: [1, 1, 1, 1] });
+  const shortcut = conv([6, 5, 1, 1], { strides: [2, 2] });
+  const planes = quantizePlanes(direct, { x: direct.upload('f32', data), shape: wide, ...quantizer });
+  const bare = quantizePlanes(direct, { x: direct.upload('f32', data), shape: shortcut, ...quantizer });
+  const matrix = weightMatrix(6, 5);
+  const { words, ...layout } = packInt8(matrix, { groups: 1, taps: 1 });
+  const weights = { ...layout, operand: direct.upload('u32', words) };
+  const out = direct.temporary('f32', 2 * 6 * 16);
+  int8Conv(direct, { x: planes, weights, shape: shortcut, out });
+  await direct.run();
+  const { scale } = matrix.values as { scale: Float32Array };
+  const expected = sums(codesOf(data, quantizer), matrix, shortcut).map(
+    (sum, i) => sum * scale[Math.floor(i / 16) % 6]!,
+  );
+  expect(await direct.read(out)).toEqual(Float32Array.from(expected));
+  const kernel = packInt8(weightMatrix(4, 45), { groups: 1, taps: 9 });
+  const larger = { ...kernel, operand: direct.upload('u32', kernel.words) };
+  expect(() => int8Conv(direct, { x: bare, weights: larger, shape: wide, out })).toThrow('border is narrower');
+  expect(() => int8Conv(direct, { x: planes, weights: larger, shape: { ...wide, oc: 6 }, out })).toThrow('weights of');
+  expect(() => int8Conv(direct, { x: planes, weights: larger, shape: { ...wide, ih: 8 }, out })).toThrow('planes of');
+  expect(() => int8Conv(direct, { x: planes, weights: larger, shape: wide })).toThrow('neither floats nor codes');
+  direct.dispose();
+});
