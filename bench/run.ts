@@ -12,6 +12,7 @@ import { openAll, PEERS, type PeerKey } from './adapters.ts';
 import { inferenceCases } from './inference/suite.ts';
 import { kernelCases } from './kernels/suite.ts';
 import { type Report, renderHeader, renderReport } from './report.ts';
+import { slug } from './slug.ts';
 import { type Case, inDoubt, PEERS_OF, runSuite, type SuiteName } from './suite.ts';
 import { trainCases } from './train/suite.ts';
 
@@ -84,13 +85,6 @@ async function main(suite: SuiteName, flags: Flags): Promise<void> {
   // Peers keep their devices open, and an open device keeps Node running.
   process.exit(cases.some(inDoubt) ? 1 : 0);
 }
-
-const slug = (name: string) =>
-  name
-    .toLowerCase()
-    .replace(/[-( ]+(llvm|device).*/, '') // llvmpipe and SwiftShader name their compiler, too
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-+|-+$/g, '');
 
 await new Command('bench')
   .description('wgslim against other WebGPU libraries, on one adapter and in turns')

@@ -13,7 +13,7 @@ import package::common::bounds::bounded;
 enable subgroups;
 
 const SUBGROUP: u32 = 8;
-// Rows per tile: 4, 8 or 16.
+// Rows per tile: 1, 2, 4, 8 or 16.
 const ROWS: u32 = 16;
 override WG: u32 = 32;
 
@@ -31,8 +31,12 @@ struct Args {
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(3) var<storage, read> b4: array<vec4f>; // b again
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+// Rows of B are whole vectors: one load instead of four.
+const VECTOR: bool = false;
 
 // Registers that hold the tile's column block of A: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
@@ -44,6 +48,7 @@ fn load_a(row: u32, base: u32) -> vec4f {
 }
 
 fn load_b(c: vec4u, base: u32) -> vec4f {
+  if (VECTOR) { return b4[(base + c.x) / 4]; }
   return vec4f(b[base + c.x], b[base + c.y], b[base + c.z], b[base + c.w]);
 }
 
@@ -79,7 +84,8 @@ fn main(
   let k_end = min(k_begin + args.k_chunk, args.k);
   var a_base = args.a_offset + batch * args.a_batch + k_begin * args.a_k;
   var b_base = args.b_offset + batch * args.b_batch + k_begin * args.b_k;
-  let c = min(vec4u(col, col + 1, col + 2, col + 3), vec4u(args.n - 1)) * args.b_n;
+  var c = min(vec4u(col, col + 1, col + 2, col + 3), vec4u(args.n - 1)) * args.b_n;
+  if (VECTOR) { c = vec4u(min(col, args.n - 4)); }
 
   var acc0 = vec4f();
   var acc1 = vec4f();
@@ -114,9 +120,9 @@ fn main(
     a_base += 4 * args.a_k;
     b_base += 4 * args.b_k;
     acc0 = madd(acc0, subgroupBroadcast(x[0 / SUBGROUP % HELD], 0u % SUBGROUP), b0, b1, b2, b3);
-    acc1 = madd(acc1, subgroupBroadcast(x[1 / SUBGROUP % HELD], 1u % SUBGROUP), b0, b1, b2, b3);
-    acc2 = madd(acc2, subgroupBroadcast(x[2 / SUBGROUP % HELD], 2u % SUBGROUP), b0, b1, b2, b3);
-    acc3 = madd(acc3, subgroupBroadcast(x[3 / SUBGROUP % HELD], 3u % SUBGROUP), b0, b1, b2, b3);
+    if (ROWS > 1) { acc1 = madd(acc1, subgroupBroadcast(x[1 / SUBGROUP % HELD], 1u % SUBGROUP), b0, b1, b2, b3); }
+    if (ROWS > 2) { acc2 = madd(acc2, subgroupBroadcast(x[2 / SUBGROUP % HELD], 2u % SUBGROUP), b0, b1, b2, b3); }
+    if (ROWS > 2) { acc3 = madd(acc3, subgroupBroadcast(x[3 / SUBGROUP % HELD], 3u % SUBGROUP), b0, b1, b2, b3); }
     if (ROWS > 4) {
       acc4 = madd(acc4, subgroupBroadcast(x[4 / SUBGROUP % HELD], 4u % SUBGROUP), b0, b1, b2, b3);
       acc5 = madd(acc5, subgroupBroadcast(x[5 / SUBGROUP % HELD], 5u % SUBGROUP), b0, b1, b2, b3);
@@ -138,9 +144,9 @@ fn main(
     let bk = load_b(c, b_base);
     let last = args.m - 1;
     acc0 += a[a_base + min(row + 0, last) * args.a_m] * bk;
-    acc1 += a[a_base + min(row + 1, last) * args.a_m] * bk;
-    acc2 += a[a_base + min(row + 2, last) * args.a_m] * bk;
-    acc3 += a[a_base + min(row + 3, last) * args.a_m] * bk;
+    if (ROWS > 1) { acc1 += a[a_base + min(row + 1, last) * args.a_m] * bk; }
+    if (ROWS > 2) { acc2 += a[a_base + min(row + 2, last) * args.a_m] * bk; }
+    if (ROWS > 2) { acc3 += a[a_base + min(row + 3, last) * args.a_m] * bk; }
     if (ROWS > 4) {
       acc4 += a[a_base + min(row + 4, last) * args.a_m] * bk;
       acc5 += a[a_base + min(row + 5, last) * args.a_m] * bk;
@@ -163,9 +169,9 @@ fn main(
 
   let o = args.out_offset + batch * args.out_batch + split * args.out_split;
   store(row, col, o, acc0);
-  store(row + 1, col, o, acc1);
-  store(row + 2, col, o, acc2);
-  store(row + 3, col, o, acc3);
+  if (ROWS > 1) { store(row + 1, col, o, acc1); }
+  if (ROWS > 2) { store(row + 2, col, o, acc2); }
+  if (ROWS > 2) { store(row + 3, col, o, acc3); }
   if (ROWS > 4) {
     store(row + 4, col, o, acc4);
     store(row + 5, col, o, acc5);

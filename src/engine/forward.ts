@@ -1,10 +1,11 @@
 import { InputError } from '../graph/errors.ts';
 import type { Graph, Node } from '../graph/types.ts';
-import type { PackedLayer } from '../kernels/packedLayer.ts';
+import type { ActivationInput, PackedLayer } from '../kernels/packedLayer.ts';
 import { absorbAdds, absorbClamps } from './absorb.ts';
 import type { Builder } from './builder.ts';
 import type { ForwardContext } from './operator.ts';
 import type { ParameterSource } from './parameters.ts';
+import { quantizedInputs } from './quantizedInputs.ts';
 import { findOperator } from './registry.ts';
 import type { Value } from './value.ts';
 
@@ -42,6 +43,18 @@ export function recordForward(request: ForwardRequest): Tape {
   const additions = request.inferenceOnly ? absorbAdds(graph, shapes) : new Map<Node, never>();
   const done = new Set([...absorbed.values()].map(({ clamp }) => clamp));
   for (const { add } of additions.values()) done.add(add);
+  const quantized = quantizedInputs(graph, store);
+  for (const node of quantized.idle) done.add(node);
+  // Layers that read the same activations share their codes.
+  const codes = new Map<string, ActivationInput['codes']>();
+  const activationInput = (node: Node): ActivationInput | undefined => {
+    const input = quantized.inputs.get(node);
+    const x = input && values.get(input.value);
+    if (!input || !x) return undefined;
+    const shared = codes.get(node.inputs[0]) ?? new Map();
+    codes.set(node.inputs[0], shared);
+    return { x, quantizer: input, codes: shared };
+  };
   for (const node of graph.nodes) {
     if (done.has(node)) continue;
     const operator = findOperator(node.op);
@@ -56,6 +69,7 @@ export function recordForward(request: ForwardRequest): Tape {
       ...nodeAccess,
       bounds: after?.bounds,
       residual: addition && values.get(addition.other),
+      quantizedInput: activationInput(node),
       packed(index) {
         const stored = store.packed?.(node.inputs[index] ?? '');
         if (!stored) return undefined;

@@ -14,10 +14,25 @@ export interface InferenceOptions {
   batch?: number;
   /** Fixed shapes of inputs whose other dimensions are symbolic too. */
   inputShapes?: Record<string, number[]>;
-  /** Initializers that are on the GPU already and outlive the model; by default it puts up its own. */
-  parameters?: (graph: Graph) => ParameterSource;
+  /** Initializers that are on the GPU already; by default the model puts up its own. */
+  parameters?: (graph: Graph) => OwnedParameters;
   /** See `PlanOptions`. */
   dispatchesPerSubmit?: number;
+}
+
+/** Parameters that the plan frees with itself, where they can be freed; the others outlive it. */
+export type OwnedParameters = ParameterSource & { dispose?(): void };
+
+/** The parameters of a plan that is being recorded. */
+export function adoptParameters(
+  builder: Builder,
+  graph: Graph,
+  parameters: InferenceOptions['parameters'],
+): ParameterSource {
+  const given = parameters?.(graph);
+  if (!given) return builder.adopt(new ParameterStore(builder.gpu, graph));
+  if (given.dispose) builder.adopt({ dispose: () => given.dispose?.() });
+  return given;
 }
 
 /** A graph compiled for inference at one batch size: the plan is made once and replayed by every run. */
@@ -41,7 +56,7 @@ export class InferenceModel {
     const { batch, inputShapes, parameters, dispatchesPerSubmit } = options;
     const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
     const record = (builder: Builder) => {
-      const store = parameters?.(graph) ?? builder.adopt(new ParameterStore(gpu, graph));
+      const store = adoptParameters(builder, graph, parameters);
       const inputs = new Map(
         graph.inputs.map(({ name }) => [name, builder.own(shapes.get(name) as number[], 'f32', name)]),
       );

@@ -1,6 +1,6 @@
 import type { InferShape } from '../graph/shapes.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
-import type { PackedLayer } from '../kernels/packedLayer.ts';
+import type { ActivationInput, PackedLayer } from '../kernels/packedLayer.ts';
 import type { Builder } from './builder.ts';
 import type { Value } from './value.ts';
 
@@ -40,6 +40,8 @@ export interface ForwardContext extends NodeContext {
   readonly residual: Value<'f32'> | undefined;
   /** The weights at an input, where they are on the GPU in packed form. Then there is no `input(index)`. */
   packed(index: number): PackedLayer | undefined;
+  /** Input 0 as the node is to quantize it, where the weights are packed as int8. Then there is no `input(0)`. */
+  readonly quantizedInput: ActivationInput | undefined;
   /** The output's tensor, made at the first call. The operator must write all of it. */
   output(index?: number): Value<'f32'>;
   /** Declares an output to be the same elements as another value (Reshape and its like): costs nothing. */

@@ -45,8 +45,8 @@ export function planMatmul(
   adapter: Adapter,
   { m, n, k, batches = 1 }: { m: number; n: number; k: number; batches?: number },
 ): MatmulPlan {
-  const straight = cutProduct(adapter, m, n);
-  const swapped = cutProduct(adapter, n, m);
+  const straight = cutProduct(adapter, m, n, 1);
+  const swapped = cutProduct(adapter, n, m, 1);
   const swap = swapped.cost < straight.cost;
   const cut = swap ? swapped : straight;
   const tiles = cut.tilesM * cut.tilesN * batches;
@@ -146,7 +146,13 @@ function dispatch(
   };
   const { variant } = plan;
   if (variant.kind === 'subgroup') {
-    recorder.dispatch(matmulSubgroupShader, { ...shared, tunables: subgroupTunables(variant) });
+    const VECTOR = n % 4 === 0 && inWholeVectors(b, batches);
+    const operands = { ...shared.operands, b4: b.operand };
+    recorder.dispatch(matmulSubgroupShader, {
+      ...shared,
+      operands,
+      tunables: { ...subgroupTunables(variant), VECTOR },
+    });
   } else {
     recorder.dispatch(matmulTiledShader, { ...shared, tunables: { TM: variant.tm, TN: variant.tn } });
   }
@@ -154,6 +160,15 @@ function dispatch(
 
 export function subgroupTunables(variant: Extract<ProductVariant, { kind: 'subgroup' }>) {
   return { SUBGROUP: variant.subgroup, ROWS: variant.rows, WG: variant.subgroup };
+}
+
+/** Whether four neighbouring columns from a multiple of four on are an aligned vec4. */
+function inWholeVectors(
+  { rowStride, columnStride, offset = 0, batchStride = 0 }: MatrixView,
+  batches: number,
+): boolean {
+  const steps = [rowStride, offset, batches > 1 ? batchStride : 0];
+  return columnStride === 1 && steps.every((step) => step % 4 === 0);
 }
 
 function transpose(view: MatrixView): MatrixView {

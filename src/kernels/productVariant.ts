@@ -10,7 +10,7 @@ export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize'>;
  * where a load costs as much as several multiply-adds. `tiled`: one tile of 4·tm x 4·tn per workgroup of tm·tn.
  */
 export type ProductVariant =
-  | { kind: 'subgroup'; subgroup: number; rows: 4 | 8 | 16 }
+  | { kind: 'subgroup'; subgroup: number; rows: 1 | 2 | 4 | 8 | 16 }
   | { kind: 'tiled'; tm: number; tn: number };
 
 export interface TileCount {
@@ -21,7 +21,7 @@ export interface TileCount {
   cost: number;
 }
 
-const ROWS = [16, 8, 4] as const;
+const ROWS = [16, 8, 4, 2, 1] as const;
 const TILES = [
   [16, 16],
   [8, 32],
@@ -30,12 +30,16 @@ const TILES = [
 ] as const;
 const SUBGROUPS = [4, 8, 16, 32, 64];
 
-/** The cheapest cut. A tile that hangs over the edge costs as much as a full one. */
-export function cutProduct(adapter: Adapter, m: number, n: number): TileCount {
+/**
+ * The cheapest cut. A tile that hangs over the edge costs as much as a full one.
+ * @param least rows of the lowest tile that the kernel has
+ */
+export function cutProduct(adapter: Adapter, m: number, n: number, least = 4): TileCount {
   const cuts: TileCount[] = [];
   const { subgroupSize } = adapter;
   if (adapter.kind === 'cpu' && subgroupSize !== undefined && SUBGROUPS.includes(subgroupSize)) {
     for (const rows of ROWS) {
+      if (rows < least) continue;
       const tilesM = Math.ceil(m / rows);
       const tilesN = Math.ceil(n / (4 * subgroupSize));
       // Measured on lavapipe: the loads of a tile's columns cost about as much as the work of ten rows.

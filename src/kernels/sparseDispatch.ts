@@ -15,8 +15,9 @@ export type SparseOperand = PackedOperand<SparseWeights>;
  */
 export type SparseVariant = { kind: 'subgroup'; subgroup: 8 | 4; columns: number } | { kind: 'tiled'; across: number };
 
-/** A load of a value for every lane, in multiply-adds of the same (webgpu.md has why; measured on lavapipe). */
-export const LOAD = 12;
+/** A load of a value for every lane, in multiply-adds of the same: alone, and as one of four at once. */
+const LOAD = 12;
+const LOAD_OF_FOUR = 6;
 
 /**
  * Sums that a lane keeps. They are spilled and read back for every window, which pays with several slots for each; the
@@ -26,12 +27,12 @@ function mostSums({ slots }: SparseLayout): number {
   return slots < 4 ? 128 : 256;
 }
 
-/** Time of one window for a tile of so many columns on a CPU adapter, in multiply-adds of all lanes. */
+/** Time of one window for a tile of so many columns on a CPU adapter, in multiply-adds of all lanes. Fits lavapipe's times. */
 export function windowCost(layout: SparseLayout, columns: number): number {
   const { sets, slots } = layout;
   const { list, row } = recordWords(layout);
-  const loads = columns + row + (list > 0 ? 1 : 0);
-  return LOAD * loads + sets * slots * columns;
+  const alone = columns + (row % 4) + (list > 0 ? 1 : 0);
+  return LOAD * alone + LOAD_OF_FOUR * (row - (row % 4)) + sets * slots * columns;
 }
 
 /** How n columns are cut for weights of the layout. */

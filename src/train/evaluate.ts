@@ -1,6 +1,6 @@
 import { buildPlan } from '../engine/builder.ts';
 import { recordForward } from '../engine/forward.ts';
-import { ParameterStore } from '../engine/parameters.ts';
+import { adoptParameters, type InferenceOptions } from '../engine/inference.ts';
 import { prepareGraph } from '../engine/prepare.ts';
 import type { Value } from '../engine/value.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
@@ -23,6 +23,8 @@ export interface EvaluateOptions {
   preprocess: Preprocess;
   /** Samples per replay. Default 100, or fewer where the data set or the adapter holds less. */
   batch?: number;
+  /** Initializers on the GPU, as of `InferenceModel.compile`: the packed ones of a compressed file. */
+  parameters?: InferenceOptions['parameters'];
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal | undefined;
 }
@@ -70,7 +72,7 @@ async function evaluateAt(
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
   const steps = Math.ceil(dataset.size / batch);
   const { compiled, parts } = await buildPlan(gpu, 'evaluation', (builder) => {
-    const store = builder.adopt(new ParameterStore(gpu, graph));
+    const store = adoptParameters(builder, graph, options.parameters);
     const { value, labels, write } = recordInput(builder, {
       graph,
       shape: shapes.get(input) as number[],

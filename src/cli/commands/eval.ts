@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { packedParameters } from '../../runtime/packModel.ts';
 import { evaluate } from '../../train/evaluate.ts';
 import { openData } from '../data.ts';
 import { addDataOptions, type DataFlags, readDataFlags } from '../dataFlags.ts';
@@ -39,6 +40,7 @@ async function evalModel(path: string, flags: DataFlags & GpuFlags & BatchFlags 
     const progress = createProgress(flags);
     const evaluation = await evaluate(gpu, model.graph, dataset, {
       preprocess,
+      ...(model.compressed && { parameters: packedParameters(gpu, model.compressed) }),
       ...(flags.batch && { batch: flags.batch }),
       onProgress: (done, total) => progress.update({ label: 'evaluate', done, total }),
     }).finally(() => progress.stop());

@@ -6,6 +6,8 @@ import { inferShapeOfOperator } from '../../graph/infer/inferers.ts';
 import { inspectGraph, type LayerSummary, learntNames } from '../../graph/inspect.ts';
 import { specialize } from '../../graph/specialize.ts';
 import type { Graph } from '../../graph/types.ts';
+import { packTensors } from '../../runtime/packModel.ts';
+import { describePacking, type PackedTensor } from '../../runtime/packWeights.ts';
 import { addCommonOptions, type CommonFlags } from '../flags.ts';
 import { addModelOptions, type ModelFlags, namingFile, type OpenedModel, openModel } from '../model.ts';
 import { printResult } from '../output.ts';
@@ -17,7 +19,7 @@ export function addInspectCommand(program: Command): void {
     .argument('<model>', 'an .onnx file or a compressed file')
     .summary('list layers, shapes, parameters, MACs, bytes, sparsity and precision')
     .description(
-      'Lists what each layer of a model holds and costs: shape of its output, parameters, multiply-accumulates for one sample, sparsity, bits of a weight, and bytes. Needs no GPU.',
+      'Lists what each layer of a model holds and costs: shape of its output, parameters, multiply-accumulates for one sample, sparsity, bits of a weight, and bytes; of a compressed file also how it is stored, and in what form a GPU’s kernels take it. Needs no GPU.',
     )
     .addHelpText('after', '\nExamples:\n  wgslim inspect model.onnx\n  wgslim inspect small.wgslim --json')
     .action(inspect);
@@ -30,6 +32,8 @@ export interface InspectedLayer extends LayerSummary {
   bytes: number;
   /** How a compressed file stores the weight: int, int.gap, f16, … */
   encoding?: string;
+  /** In what form a GPU's kernels take the weight of a compressed file, and why. */
+  kernel?: { form: string; reason: string };
 }
 
 async function inspect(path: string, flags: CommonFlags & ModelFlags): Promise<void> {
@@ -55,6 +59,7 @@ export function inspectLayers({ path, graph, compressed }: OpenedModel): Inspect
     fixed: specialize(graph, lookup, { batch: 1 }).graph,
     summaries: inspectGraph(graph, lookup),
   }));
+  const packed = compressed ? packTensors({ kind: 'gpu' }, compressed) : new Map<string, PackedTensor>();
   const nodes = new Map(fixed.nodes.map((node) => [node.name, node]));
   const counted = new Set<string>();
   return summaries.map((summary) => {
@@ -68,11 +73,15 @@ export function inspectLayers({ path, graph, compressed }: OpenedModel): Inspect
         ...summary,
         bits: weight?.bits ?? 0,
         bytes: stored.reduce((sum, { bytes }) => sum + bytes, 0),
-        ...(weight && { encoding: encodingName(weight) }),
+        ...(weight && { encoding: encodingName(weight), ...kernelOf(packed.get(weight.name)) }),
       };
     }
     return { ...summary, bits: summary.parameters > 0 ? 32 : 0, bytes: rawBytes(fixed, names) };
   });
+}
+
+function kernelOf(packed: PackedTensor | undefined) {
+  return packed && { kernel: { form: describePacking(packed), reason: packed.choice.reason } };
 }
 
 function heaviest(tensors: readonly EncodedTensor[]): EncodedTensor | undefined {
@@ -106,7 +115,7 @@ function describe({ path, format, bytes, graph, compressed }: OpenedModel, total
     { title: 'sparsity', align: right },
     { title: 'bits', align: right },
     { title: 'bytes', align: right },
-    ...(compressed ? [{ title: 'stored as' }] : []),
+    ...(compressed ? [{ title: 'stored as' }, { title: 'runs as' }] : []),
   ];
   const rows = totals.layers.map((layer) => [
     layer.name,
@@ -117,7 +126,7 @@ function describe({ path, format, bytes, graph, compressed }: OpenedModel, total
     layer.parameters > 0 ? formatPercent(1 - layer.nonzero / layer.parameters, 1) : '',
     layer.bits > 0 ? String(layer.bits) : '',
     layer.bytes > 0 ? formatCount(layer.bytes) : '',
-    ...(compressed ? [layer.encoding ?? ''] : []),
+    ...(compressed ? [layer.encoding ?? '', layer.kernel?.form ?? ''] : []),
   ]);
   const { originalBytes, recipe } = compressed?.meta ?? {};
   const inputs = graph.inputs.map(({ name, shape }) => `${name} ${formatShape(shape ?? [])}`).join(', ');

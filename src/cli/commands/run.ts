@@ -4,6 +4,7 @@ import { InferenceModel } from '../../engine/inference.ts';
 import { prepareGraph } from '../../engine/prepare.ts';
 import { writeFileAtomic } from '../../format/node.ts';
 import { InputError } from '../../graph/errors.ts';
+import { packedParameters } from '../../runtime/packModel.ts';
 import { readInput } from '../../train/data/node/files.ts';
 import { labelOffsetFor } from '../../train/data/preprocess.ts';
 import { addPreprocessOptions, type PreprocessFlags, readPreprocessFlags } from '../dataFlags.ts';
@@ -65,7 +66,10 @@ async function run(path: string, flags: RunFlags): Promise<void> {
     throw new InputError(`--output-name: ${path} has no output ${outputName}; it has ${known}.`);
   }
   await withGpu(flags, async (gpu) => {
-    const compiled = await InferenceModel.compile(gpu, model.graph, options);
+    const compiled = await InferenceModel.compile(gpu, model.graph, {
+      ...options,
+      ...(model.compressed && { parameters: packedParameters(gpu, model.compressed) }),
+    });
     const started = performance.now();
     const outputs = await compiled.run(new Map([[inputName, input.data]]));
     const seconds = (performance.now() - started) / 1000;

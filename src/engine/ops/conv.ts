@@ -17,16 +17,17 @@ const geometry = (context: ForwardContext | BackwardContext): ConvGeometry =>
 
 function forward(context: ForwardContext): void {
   const { builder, saved } = context;
-  const x = context.input(X);
   const shape = geometry(context);
   const bias = context.hasInput(BIAS) ? context.input(BIAS) : undefined;
   const packed = context.packed(WEIGHTS);
   if (packed) {
     const { residual, bounds } = context;
     const label = 'convolution';
+    const x = context.quantizedInput ?? context.input(X);
     packedConv(builder, { x, weights: packed, bias, residual, out: context.output(), shape, ...bounds, label });
     return;
   }
+  const x = context.input(X);
   const out = context.output();
   const padded = out.elements > 0 ? padInput(builder, x, shape) : undefined;
   if (padded) saved.set('padded', padded.operand as Value<'f32'>);

@@ -25,7 +25,7 @@ function forward(context: ForwardContext): void {
   if (packed) {
     const bias = context.hasInput(C) ? context.input(C) : undefined;
     packedProduct(context.builder, {
-      ...{ weights: packed, x: context.input(A), bias, out: context.output(), m },
+      ...{ weights: packed, x: context.quantizedInput ?? context.input(A), bias, out: context.output(), m },
       ...context.bounds,
       label: 'dense',
     });

@@ -25,7 +25,7 @@ function forward(context: ForwardContext): void {
   const packed = context.packed(1);
   if (packed) {
     packedProduct(context.builder, {
-      ...{ weights: packed, x: context.input(0), out: context.output(), m, label: 'product' },
+      ...{ weights: packed, x: context.quantizedInput ?? context.input(0), out: context.output(), m, label: 'product' },
     });
     return;
   }
