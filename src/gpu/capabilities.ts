@@ -22,6 +22,13 @@ export interface Capabilities {
   /** Alignment of a storage binding's offset, bytes. */
   storageAlignment: number;
   uniformAlignment: number;
+  /** Variants that were measured to be the fastest here; absent: kernels choose by rule. See `Gpu.useTuned`. */
+  tuned?: TunedTable | undefined;
+}
+
+/** Ids of variants by kernel and shape. A `Map` is one. */
+export interface TunedTable {
+  get(key: string): string | undefined;
 }
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|warp|basic render/i;

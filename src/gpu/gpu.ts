@@ -1,5 +1,5 @@
 import { BufferPool, type BufferSlice, USAGE } from './buffers.ts';
-import { type Capabilities, readCapabilities } from './capabilities.ts';
+import { type Capabilities, readCapabilities, type TunedTable } from './capabilities.ts';
 import { DeviceLostError, GpuError, NoAdapterError } from './errors.ts';
 import { PipelineCache } from './pipelines.ts';
 
@@ -72,6 +72,11 @@ export class Gpu {
     const languageFeatures = new Set<string>(entry.wgslLanguageFeatures ?? []);
     if (without.includes('immediates')) languageFeatures.delete('immediate_address_space');
     return new Gpu(device, adapter.info, languageFeatures);
+  }
+
+  /** Kernels that are recorded from now on choose by this table, or again by rule. */
+  useTuned(table: TunedTable | undefined): void {
+    this.capabilities.tuned = table;
   }
 
   get isLost(): boolean {

@@ -1,8 +1,17 @@
 import { matmulSubgroupShader } from './generated/matmul/matmulSubgroup.ts';
 import { matmulTiledShader } from './generated/matmul/matmulTiled.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
-import { type Adapter, cutProduct, type ProductVariant, splitSum, type TileCount } from './productVariant.ts';
+import {
+  type Adapter,
+  cutProduct,
+  type ProductVariant,
+  productCuts,
+  splitSum,
+  type TileCount,
+  variantId,
+} from './productVariant.ts';
 import { HIGHEST, LOWEST, reduceSplits } from './reduceSplits.ts';
+import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 /** A matrix inside a buffer: element (batch, i, j) is at offset + batch·batchStride + i·rowStride + j·columnStride. */
 export interface MatrixView {
@@ -40,15 +49,65 @@ export interface MatmulPlan extends TileCount {
   kChunk: number;
 }
 
-/** Variant, tiles and split of a product, from the adapter and the shape alone. */
-export function planMatmul(
-  adapter: Adapter,
-  { m, n, k, batches = 1 }: { m: number; n: number; k: number; batches?: number },
-): MatmulPlan {
-  const straight = cutProduct(adapter, m, n, 1);
-  const swapped = cutProduct(adapter, n, m, 1);
+export interface ProductShape {
+  m: number;
+  n: number;
+  k: number;
+  batches?: number;
+  /** Whether columns of a and of b lie next to each other: all that a measured choice tells layouts apart by. */
+  aRows?: boolean;
+  bRows?: boolean;
+  /** Whether the result lies row by row without gaps, as a split sum needs it. */
+  contiguous?: boolean;
+}
+
+/** Variant, tiles and split of a product, from the adapter, its table and the shape alone. */
+export function planMatmul(adapter: Adapter, shape: ProductShape): MatmulPlan {
+  const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS);
+  const swapped = cutProduct(adapter, shape.n, shape.m, LEAST_ROWS);
   const swap = swapped.cost < straight.cost;
-  const cut = swap ? swapped : straight;
+  const rule = splitCut(adapter, shape, swap ? swapped : straight, swap);
+  return tunedChoice(
+    adapter,
+    () => productKey(shape),
+    () => productCandidates(adapter, shape),
+    rule,
+  );
+}
+
+/** The lowest tile that the shader has. */
+const LEAST_ROWS = 1;
+
+export function productKey({ m, n, k, batches = 1, aRows = true, bRows = true }: ProductShape): string {
+  const dims = { m: lengthClass(m), n: lengthClass(n), k: lengthClass(k), b: lengthClass(batches) };
+  return shapeKey('product', { ...dims, ar: aRows ? 1 : 0, br: bRows ? 1 : 0 });
+}
+
+/**
+ * Every cut of the product, and of its transpose (`s`), with the split of the rule, with none (`/1`) and with about twice
+ * as many (`/2`).
+ */
+export function productCandidates(adapter: Adapter, shape: ProductShape): Candidate<MatmulPlan>[] {
+  const cuts = [
+    ...productCuts(adapter, shape.m, shape.n, LEAST_ROWS).map((cut) => ({ cut, swap: false })),
+    ...productCuts(adapter, shape.n, shape.m, LEAST_ROWS).map((cut) => ({ cut, swap: true })),
+  ];
+  const candidates = cuts.flatMap(({ cut, swap }) => {
+    const id = `${variantId(cut.variant)}${swap ? 's' : ''}`;
+    const plan = splitCut(adapter, shape, cut, swap);
+    const some = [{ id, value: plan }];
+    if (plan.splits > 1)
+      some.push({ id: `${id}/1`, value: { ...plan, splits: 1, kChunk: Math.ceil(shape.k / 16) * 16 } });
+    const half = Math.ceil(plan.kChunk / 2 / 16) * 16;
+    if (half >= 128 && half < plan.kChunk) {
+      some.push({ id: `${id}/2`, value: { ...plan, splits: Math.ceil(shape.k / half), kChunk: half } });
+    }
+    return some;
+  });
+  return shape.contiguous === false ? candidates.filter(({ value }) => value.splits === 1) : candidates;
+}
+
+function splitCut(adapter: Adapter, { k, batches = 1 }: ProductShape, cut: TileCount, swap: boolean): MatmulPlan {
   const tiles = cut.tilesM * cut.tilesN * batches;
   const { splits, share } = splitSum(adapter, { tiles, length: k, granule: 16, least: 256 });
   return { ...cut, swap, splits, kChunk: share };
@@ -65,7 +124,9 @@ export function matrix(operand: Operand<'f32'>, columns: number, transposed = fa
 export function matmul(recorder: Recorder, call: MatmulCall): void {
   const { m, n, k, batches = 1, out, alpha = 1, beta = 1, lo = LOWEST, hi = HIGHEST } = call;
   if (m * n * batches === 0) return;
-  const plan = planMatmul(recorder.capabilities, { m, n, k, batches });
+  const [aRows, bRows] = [call.a.columnStride === 1, call.b.columnStride === 1];
+  const contiguous = out.rowStride === n && out.columnStride === 1 && (batches === 1 || out.batchStride === m * n);
+  const plan = planMatmul(recorder.capabilities, { m, n, k, batches, aRows, bRows, contiguous });
   const { bias } = call;
   const label = call.label ?? 'product';
   if (plan.splits === 1) {
@@ -76,7 +137,6 @@ export function matmul(recorder: Recorder, call: MatmulCall): void {
   const size = batches * m * n;
   const parts = recorder.temporary('f32', plan.splits * size, `${label}: parts`);
   const partView = { operand: parts, rowStride: n, columnStride: 1, batchStride: m * n };
-  const contiguous = out.rowStride === n && out.columnStride === 1 && (batches === 1 || out.batchStride === m * n);
   if (!contiguous) throw new Error(`${label}: a split product needs a contiguous result`);
   const plain = { ...call, out: partView, bias: undefined, alpha: 1, beta: 0, lo: LOWEST, hi: HIGHEST };
   dispatch(recorder, plan, { ...plain, label: `${label}, ${plan.splits} splits` }, size);

@@ -1,7 +1,7 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
 
 /** What the choice of a product's variant depends on. */
-export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize'>;
+export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'tuned'>;
 
 /**
  * How a product of m rows and n columns is cut into tiles.
@@ -35,6 +35,11 @@ const SUBGROUPS = [4, 8, 16, 32, 64];
  * @param least rows of the lowest tile that the kernel has
  */
 export function cutProduct(adapter: Adapter, m: number, n: number, least = 4): TileCount {
+  return productCuts(adapter, m, n, least).reduce((best, cut) => (cut.cost < best.cost ? cut : best));
+}
+
+/** All cuts that the adapter can run. */
+export function productCuts(adapter: Adapter, m: number, n: number, least = 4): TileCount[] {
   const cuts: TileCount[] = [];
   const { subgroupSize } = adapter;
   if (adapter.kind === 'cpu' && subgroupSize !== undefined && SUBGROUPS.includes(subgroupSize)) {
@@ -55,7 +60,12 @@ export function cutProduct(adapter: Adapter, m: number, n: number, least = 4): T
       cuts.push({ variant: { kind: 'tiled', tm, tn }, tilesM, tilesN, cost });
     }
   }
-  return cuts.reduce((best, cut) => (cut.cost < best.cost ? cut : best));
+  return cuts;
+}
+
+/** `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16. */
+export function variantId(variant: ProductVariant): string {
+  return variant.kind === 'subgroup' ? `r${variant.rows}` : `t${variant.tm}x${variant.tn}`;
 }
 
 /** Workgroups that keep an adapter busy: few for the cores of a CPU, many for a GPU. */
