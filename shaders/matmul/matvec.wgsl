@@ -28,7 +28,7 @@ struct Args {
 
 const RESIDUAL: bool = false;
 
-var<workgroup> partial: array<array<f32, VECTORS>, WG>;
+var<workgroup> partial: array<f32, WG * VECTORS>;
 
 // Four terms of a vector; beyond the last k they are zero.
 fn load_x(vector: u32, k: u32) -> vec4f {
@@ -58,14 +58,14 @@ fn main(
       if (GROUPED) { acc[v] += scale_of(at, k, w) * sum; } else { acc[v] += sum; }
     }
   }
-  partial[local] = acc;
+  for (var v = 0u; v < VECTORS; v++) { partial[v * WG + local] = acc[v]; }
   workgroupBarrier();
 
   if (local >= ROWS || row >= args.rows) { return; }
   for (var v = 0u; v < VECTORS; v++) {
     if (first + v >= args.m) { continue; }
     var y = 0.0;
-    for (var slice = 0u; slice < SLICES; slice++) { y += partial[slice * ROWS + local][v]; }
+    for (var slice = 0u; slice < SLICES; slice++) { y += partial[v * WG + slice * ROWS + local]; }
     if (!GROUPED && BITS < 16) { y *= scale_of(at, 0, w); }
     if (args.bias != 0) { y += bias[at]; }
     let o = (first + v) * args.rows + at;

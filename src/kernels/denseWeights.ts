@@ -159,7 +159,11 @@ export function bindWeights(
 ) {
   if (!('form' in weights)) {
     const places = { w_codes: offset, w_pairs: 0, w_bits: 0, w_scales: 0, w_zeros: 0, w_table: 0 };
-    return { operand: asWords(weights), args: { w_rows: rows, ...places, w_group: Math.max(1, k) }, tunables: {} };
+    return {
+      operand: asWords(weights),
+      args: { w_rows: rows, ...places, w_group: Math.max(1, k) },
+      tunables: { BITS: 32 },
+    };
   }
   const { at, bits, table, zeros, halfScales, group } = weights;
   if (weights.rows !== rows || weights.k !== k) {

@@ -1,3 +1,4 @@
+import type { Capabilities } from '../gpu/capabilities.ts';
 import { bindWeights, type DenseWeights } from './denseWeights.ts';
 import { convDirectShader } from './generated/conv/convDirect.ts';
 import { convSubgroupShader } from './generated/conv/convSubgroup.ts';
@@ -121,6 +122,22 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   if (variant.kind === 'subgroup') {
     recorder.dispatch(convSubgroupShader, { ...shared, tunables: { ...tunables, ...subgroupTunables(variant) } });
   } else {
-    recorder.dispatch(convTiledShader, { ...shared, tunables: { ...tunables, TM: variant.tm, TN: variant.tn } });
+    recorder.dispatch(convTiledShader, {
+      ...shared,
+      tunables: {
+        ...tunables,
+        TM: variant.tm,
+        TN: variant.tn,
+        Weights4: tileOfWeights(recorder.capabilities, weights.tunables),
+      },
+    });
   }
+}
+
+/** Element of the tile of weights: half-precision where that holds them exactly and the adapter has it. */
+export function tileOfWeights(
+  { f16 }: Pick<Capabilities, 'f16'>,
+  { BITS }: { BITS?: number | undefined },
+): 'vec4f' | 'vec4h' {
+  return f16 && BITS === 16 ? 'vec4h' : 'vec4f';
 }

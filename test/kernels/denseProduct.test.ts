@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
+import type { Gpu } from '../../src/gpu/gpu.ts';
 import { convGeometry } from '../../src/graph/infer/conv.ts';
 import { conv } from '../../src/kernels/conv.ts';
 import { chooseDenseProduct, denseProduct } from '../../src/kernels/denseProduct.ts';
 import { canPackDense, packDense } from '../../src/kernels/denseWeights.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
+import { tileOfWeights } from '../../src/kernels/validConv.ts';
 import { type WeightMatrix, weightsOf } from '../../src/kernels/weightMatrix.ts';
-import { testGpu } from '../support/gpu.ts';
+import { openWithout, testGpu } from '../support/gpu.ts';
 import { randomFloats, relativeError } from '../support/numbers.ts';
 import { KINDS, recorderOfKind } from '../support/recorderOfKind.ts';
 import { conv as convReference } from '../support/reference/products.ts';
@@ -130,6 +132,36 @@ describe.each(KINDS)('products with packed weights as a %s computes them', (kind
     expect(y.subarray(0, rows).every(Number.isNaN)).toBe(true);
     expect(y.subarray(rows).some(Number.isNaN)).toBe(false);
     recorder.dispose();
+  });
+});
+
+describe('float16 weights in tiles', () => {
+  const matrix = randomWeights('f16', 33, 40);
+  const multiply = async (gpu: Gpu) => {
+    const recorder = new DirectRecorder(gpu);
+    const out = recorder.temporary('f32', 11 * 33);
+    denseProduct(recorderOfKind(recorder, 'gpu'), {
+      weights: upload(recorder, matrix),
+      x: recorder.upload('f32', randomFloats(1, 11 * 40)),
+      ...{ out, m: 11 },
+    });
+    await recorder.run();
+    const result = await recorder.read(out);
+    recorder.dispose();
+    return result;
+  };
+
+  it('are half-precision where the adapter has it, and give the same numbers where it has not', async () => {
+    expect(tileOfWeights({ f16: true }, { BITS: 16 })).toBe('vec4h');
+    expect(tileOfWeights({ f16: false }, { BITS: 16 })).toBe('vec4f');
+    expect(tileOfWeights({ f16: true }, { BITS: 8 })).toBe('vec4f');
+    const without = await openWithout(['shader-f16']);
+    try {
+      expect(without.capabilities.f16).toBe(false);
+      expect(await multiply(await testGpu())).toEqual(await multiply(without));
+    } finally {
+      without.destroy();
+    }
   });
 });
 
