@@ -28,6 +28,14 @@ export function sharesWords({ kw, ow, kx, ox }: { kw: number; ow: number; kx: nu
   return kw === 3 && kx === 1 && ox === 1 && ow % 4 === 0;
 }
 
+/**
+ * Whether sums are kept as floats, which a CPU adapter of four lanes (SSE) multiplies faster than integers. Floats are
+ * exact up to 2^24; a stored code of x is at most 128.
+ */
+export function sumsAsFloats(subgroup: number, reach: number): boolean {
+  return subgroup <= 4 && 128 * reach <= 2 ** 24;
+}
+
 /** out = clamp((sum − zero point's share)·x.scale·scale[row] + bias + residual) in tiles (see `cutProduct`). */
 export function int8Tiles(recorder: Recorder, call: Int8Tiles): void {
   const { x, weights, shape, kw, xAt } = call;
@@ -73,7 +81,8 @@ export function int8Tiles(recorder: Recorder, call: Int8Tiles): void {
   if (variant.kind === 'subgroup') {
     const { SUBGROUP, ROWS, WG } = subgroupTunables(variant);
     const TAPS = sharesWords({ kw, ow: shape.w, kx: xAt.kx, ox: xAt.ox }) ? 3 : 1;
-    const tunables = { SUBGROUP, ROWS, WG, TAPS };
+    const V = sumsAsFloats(SUBGROUP, weights.reach) ? 'vec4f' : 'vec4i';
+    const tunables = { SUBGROUP, ROWS, WG, TAPS, V };
     recorder.dispatch(int8ConvSubgroupShader, { ...shared, tunables });
   } else {
     recorder.dispatch(withDot(int8ConvTiledShader, recorder.capabilities), {

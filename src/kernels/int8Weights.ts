@@ -24,6 +24,8 @@ export interface Int8Weights extends Int8Shape {
   readonly k: number;
   /** Words of a group's weights. */
   readonly groupWords: number;
+  /** The largest sum of a row's magnitudes. */
+  readonly reach: number;
   readonly at: { readonly scales: number; readonly sums: number };
   readonly words: Uint32Array;
 }
@@ -82,8 +84,10 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
   const floats = new Float32Array(words.buffer, 4 * at.scales, rows);
   const sums = new Int32Array(words.buffer, 4 * at.sums, rows);
   const channelWords = Math.ceil(groupIn / 4);
+  let reach = 0;
   for (let row = 0; row < rows; row++) {
     const zero = values.zero?.[row] ?? 0;
+    let magnitudes = 0;
     const group = Math.floor(row / groupRows);
     const first = group * groupWords + (row - group * groupRows);
     for (let i = 0; i < k; i++) {
@@ -96,10 +100,12 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
           : 4 * (first + (tap * channelWords + (channel >> 2)) * groupRows) + (channel & 3);
       bytes[at] = code;
       sums[row]! += code;
+      magnitudes += Math.abs(code);
     }
+    reach = Math.max(reach, magnitudes);
     floats[row] = values.scale[row] ?? 0;
   }
-  return { form: 'int8', order, rows, k, groups, taps, groupWords, at, words };
+  return { form: 'int8', order, rows, k, groups, taps, groupWords, reach, at, words };
 }
 
 /** Words of one row: a dense layer's in whole fours, which a kernel takes at a time. */

@@ -12,7 +12,7 @@ import {
   type QuantizedPlanes,
   quantizePlanes,
 } from '../../src/kernels/int8Planes.ts';
-import { sharesWords } from '../../src/kernels/int8Tiles.ts';
+import { sharesWords, sumsAsFloats } from '../../src/kernels/int8Tiles.ts';
 import { packInt8 } from '../../src/kernels/int8Weights.ts';
 import type { Recorder } from '../../src/kernels/kernel.ts';
 import type { WeightMatrix } from '../../src/kernels/weightMatrix.ts';
@@ -31,6 +31,7 @@ const cases: [name: string, x: number[], w: number[], attributes: Attributes, le
   ['3x3, stride 2', [1, 16, 9, 9], [18, 16, 3, 3], { pads: [1, 1, 1, 1], strides: [2, 2] }, UNSIGNED],
   ['5x2, dilation 2', [1, 6, 11, 10], [3, 6, 5, 2], { pads: [2, 0, 1, 1], dilations: [2, 2] }, SIGNED],
   ['1x1', [2, 33, 5, 9], [40, 33, 1, 1], {}, UNSIGNED],
+  ['1x1, too long for floats', [1, 2500, 1, 3], [5, 2500, 1, 1], {}, SIGNED],
   ['1x1 image', [1, 7, 1, 1], [5, 7, 1, 1], {}, SIGNED],
   ['groups of whole words', [2, 8, 6, 8], [24, 4, 3, 3], { group: 2, pads: [1, 1, 1, 1] }, UNSIGNED],
   ['groups of 6', [1, 18, 5, 6], [9, 6, 3, 2], { group: 3, dilations: [2, 1] }, UNSIGNED],
@@ -190,6 +191,12 @@ it('takes tiles where words of four channels belong to one group', () => {
   expect(chooseInt8Conv({ ic: 12, oc: 8, groups: 2 })).toBe('grouped');
   expect(chooseInt8Conv({ ic: 8, oc: 8, groups: 8 })).toBe('depthwise');
   expect(chooseInt8Conv({ ic: 8, oc: 16, groups: 8 })).toBe('grouped');
+});
+
+it('keeps sums as floats only where they are exact and faster', () => {
+  expect(sumsAsFloats(4, 2 ** 17)).toBe(true);
+  expect(sumsAsFloats(4, 2 ** 17 + 1)).toBe(false);
+  expect(sumsAsFloats(8, 100)).toBe(false);
 });
 
 it('shares words among neighbours only where they are in one row', () => {

@@ -47,7 +47,8 @@ it('packs four channels of a depthwise layer into a word', () => {
 it('takes zero points off', () => {
   const zero = Int32Array.of(3, 7);
   const matrix = integers(2, 4, (i) => i, zero);
-  const { words, at } = packInt8(matrix, { groups: 1, taps: 1 });
+  const { words, at, reach } = packInt8(matrix, { groups: 1, taps: 1 });
+  expect(reach).toBe(6);
   expect([...new Int8Array(words.buffer, 0, 8)]).toEqual([-3, -2, -1, 0, -3, -2, -1, 0]);
   expect([...new Int32Array(words.buffer, 4 * at.sums, 2)]).toEqual([-6, -6]);
 });
