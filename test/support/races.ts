@@ -13,12 +13,17 @@ export interface RaceSettings {
   /** Values of arguments; 5 for every integer (more than one round of every loop) and 1 for every float otherwise. */
   args?: Readonly<Record<string, number>>;
   tunables?: Readonly<Record<string, number | boolean | string>>;
+  /** What the buffers of integers begin with; 1 everywhere otherwise. */
+  words?: Readonly<Record<string, readonly number[]>>;
   /** Changes the code before it is looked at, to prove that a mistake would be found. */
   mutate?: (code: string) => string;
 }
 
 /** Unordered accesses to workgroup memory, and barriers that not every invocation reaches, one message each. */
-export function findRaces(shader: Shader, { args = {}, tunables = {}, mutate = (code) => code }: RaceSettings = {}) {
+export function findRaces(
+  shader: Shader,
+  { args = {}, tunables = {}, words = {}, mutate = (code) => code }: RaceSettings = {},
+) {
   const declared = { ...shader.constants, ...shader.overrides };
   const small = Object.fromEntries(
     Object.entries(SMALL).filter(([name]) => declared[name as keyof typeof declared]?.type === 'u32'),
@@ -32,15 +37,20 @@ export function findRaces(shader: Shader, { args = {}, tunables = {}, mutate = (
     });
   }
   // The detector runs the first statement of a block together with the block, and would run through a barrier there.
-  code = mutate(code).replace(/\{(\s*)workgroupBarrier/g, '{$1var first_statement = 0u; workgroupBarrier');
+  code = constantsFirst(mutate(code)).replace(
+    /\{(\s*)workgroupBarrier/g,
+    '{$1var first_statement = 0u; workgroupBarrier',
+  );
 
   const bindings: Record<number, unknown> = {};
   if (shader.args) {
     const values = Object.entries(shader.args.fields).map(([name, { type }]) => [name, type === 'f32' ? 1 : 5]);
     bindings[0] = { uniform: encodeArgs(shader, { ...Object.fromEntries(values), ...args }) };
   }
-  for (const { binding, element } of Object.values(shader.bindings)) {
-    bindings[binding] = (element === 'f32' ? new Float32Array(4096) : new Uint32Array(4096)).fill(1).buffer;
+  for (const [name, { binding, element }] of Object.entries(shader.bindings)) {
+    const data = (element === 'f32' ? new Float32Array(4096) : new Uint32Array(4096)).fill(1);
+    data.set(words[name] ?? []);
+    bindings[binding] = data.buffer;
   }
 
   const { races, errors } = interpretingCallsAtOnce(functionsWithBarriers(code), () =>
@@ -48,6 +58,24 @@ export function findRaces(shader: Shader, { args = {}, tunables = {}, mutate = (
   );
   const inWorkgroupMemory = races.filter(({ bufferId }) => !(bufferId in shader.bindings));
   return [...new Set([...inWorkgroupMemory.map(({ message }) => message), ...errors])];
+}
+
+/** Constants may be named before they are declared; the detector evaluates them in the order that it finds. */
+function constantsFirst(code: string): string {
+  const pattern = /^const\s+(\w+)[^;]*;\n?/gm;
+  const waiting = new Map([...code.matchAll(pattern)].map(([text, name]) => [name!, text!]));
+  const ordered: string[] = [];
+  while (waiting.size > 0) {
+    const before = waiting.size;
+    for (const [name, text] of waiting) {
+      const names = text.match(/\w+/g)!.slice(2);
+      if (names.some((other) => other !== name && waiting.has(other))) continue;
+      ordered.push(text.endsWith('\n') ? text : `${text}\n`);
+      waiting.delete(name);
+    }
+    if (waiting.size === before) throw new Error(`Constants ${[...waiting.keys()]} name each other`);
+  }
+  return ordered.join('') + code.replace(pattern, '');
 }
 
 /** Names of the functions that contain a barrier, themselves or in what they call. */

@@ -1,0 +1,123 @@
+import { type Adapter, cutProduct } from './productVariant.ts';
+import { packBlocks } from './sparseBlocks.ts';
+import { chooseSparseVariant, windowCost } from './sparseDispatch.ts';
+import { type SparseLayout, type SparseWeights, setsFor, WINDOW } from './sparseFormat.ts';
+import { packNM } from './sparseNM.ts';
+import type { SparsityPattern } from './sparsePattern.ts';
+import { packRows, rowSlots } from './sparseRows.ts';
+import type { WeightMatrix } from './weightMatrix.ts';
+
+/** A form, or `dense`, and why, as a sentence's end. */
+export type SparseChoice =
+  | { form: 'dense'; reason: string }
+  | { form: 'rows'; reason: string }
+  | { form: 'nm'; n: number; m: number; reason: string }
+  | { form: 'blocks'; blockRows: number; blockK: number; reason: string };
+
+type Candidate = { form: SparseChoice; name: string; layout: SparseLayout; windows: number };
+
+/** A sparse kernel must promise so much to be taken: the estimates are within about a third of what was measured. */
+const MARGIN = 1.15;
+
+/**
+ * The form that is fastest for m columns (vectors of a dense layer, or pixels of all images), or `dense` where none beats
+ * the float32 kernel. Times on GPUs are estimates, not measurements. On SwiftShader, whose compiler unrolls no loops and
+ * so keeps a tile's sums in memory, every form was measured to take two to six times as long as float32.
+ */
+export function chooseSparse(adapter: Adapter, { pattern, m }: { pattern: SparsityPattern; m: number }): SparseChoice {
+  const { rows, k, groups, density, valueBits } = pattern;
+  if (typeof valueBits === 'string') return { form: 'dense', reason: valueBits };
+  if (rows * k * m === 0) return { form: 'dense', reason: 'it has nothing to compute' };
+  if (adapter.kind === 'cpu' && adapter.subgroupSize !== 8) {
+    return { form: 'dense', reason: 'on CPU adapters without subgroups of eight lanes sparse kernels are slower' };
+  }
+  if (groups > 1 && rows / groups < 4) {
+    return { form: 'dense', reason: `its groups of ${rows / groups} rows leave most lanes of a tile idle` };
+  }
+  const percent = `${(100 * density).toFixed(density < 0.1 ? 1 : 0)} % of the weights are not zero`;
+  const candidates = candidatesOf(pattern, valueBits);
+  const dense = denseCost(adapter, rows / groups, k, m) * groups;
+  const costs = candidates.map((candidate) => sparseCost(adapter, candidate, m));
+  const best = costs.indexOf(Math.min(...costs));
+  const gain = dense / Math.max(1, costs[best]!);
+  const { form, name } = candidates[best]!;
+  const reason = `${percent}: as ${name} it is put at ${(1 / gain).toFixed(2)} of the time of float32`;
+  return gain < MARGIN ? { form: 'dense', reason } : ({ ...form, reason } as SparseChoice);
+}
+
+/** Packs as chosen. */
+export function packSparse(
+  matrix: WeightMatrix,
+  choice: Exclude<SparseChoice, { form: 'dense' }>,
+  options: { groups?: number } = {},
+): SparseWeights {
+  if (choice.form === 'rows') return packRows(matrix, options);
+  if (choice.form === 'nm') return packNM(matrix, choice.n, choice.m, options);
+  return packBlocks(matrix, choice.blockRows, choice.blockK, options);
+}
+
+function candidatesOf(pattern: SparsityPattern, valueBits: SparseLayout['valueBits']): Candidate[] {
+  const { rows, k, groups, density, nm, rowWindows, blocks } = pattern;
+  const termBits = k > 65536 ? 32 : 16;
+  const sets = setsFor(rows / groups);
+  const slots = rowSlots(density);
+  const reason = '';
+  const candidates: Candidate[] = [
+    {
+      form: { form: 'rows', reason },
+      name: 'rows',
+      layout: { sets, slots, indexBits: 4, groupSlots: 0, termBits, valueBits },
+      windows: rowWindows,
+    },
+  ];
+  if (nm) {
+    const { n, m } = nm;
+    const tiles = groups * Math.ceil(rows / groups / (8 * sets));
+    const [indexBits, groupSlots] = m === 4 ? [2 as const, n] : [4 as const, 0];
+    candidates.push({
+      form: { form: 'nm', n, m, reason },
+      name: `${n}:${m}`,
+      layout: { sets, slots: (n * WINDOW) / m, indexBits, groupSlots, termBits: 0, valueBits },
+      windows: tiles * Math.ceil(k / WINDOW),
+    });
+  }
+  for (const { rows: height, windows } of blocks) {
+    candidates.push({
+      form: { form: 'blocks', blockRows: height, blockK: 1, reason },
+      name: `blocks of ${height} rows`,
+      layout: { sets: height / 8, slots: WINDOW, indexBits: 0, groupSlots: 0, termBits, valueBits },
+      windows,
+    });
+  }
+  return candidates;
+}
+
+/** Both costs are in multiply-adds of a subgroup's lanes on a CPU adapter, or of a workgroup's on a GPU. */
+function sparseCost(adapter: Adapter, { layout, windows }: Candidate, m: number): number {
+  const variant = chooseSparseVariant(adapter, layout, m);
+  if (variant.kind === 'subgroup')
+    return windows * Math.ceil(m / variant.columns) * windowCost(layout, variant.columns);
+  // Not measured: a slot costs a load of a weight and one of four columns for four multiply-adds, where a dense tile
+  // makes sixteen of two loads. Weights are read once for every tile of columns.
+  const columns = 4 * variant.across;
+  const words = (layout.sets * layout.slots * layout.valueBits) / 4 + 8;
+  return windows * Math.ceil(m / columns) * (4 * layout.sets * 8 * layout.slots * columns + GPU_LOAD * words);
+}
+
+/** A word of weights from memory, in multiply-adds, on a GPU. */
+const GPU_LOAD = 16;
+
+/** Of one group. As `planMatmul` cuts it; a unit of `cutProduct` is a row of a tile, four registers of columns wide. */
+function denseCost(adapter: Adapter, rows: number, k: number, m: number): number {
+  if (adapter.kind === 'cpu') {
+    const cost = Math.min(cutProduct(adapter, rows, m).cost, cutProduct(adapter, m, rows).cost);
+    return denseUnit(m) * 4 * k * cost;
+  }
+  return k * rows * (Math.max(4, m) + GPU_LOAD * Math.ceil(m / 64));
+}
+
+/**
+ * Measured on lavapipe: 0.5 to 0.7 for convolutions, 0.6 to 1.2 for a few vectors, whose tiles read the weights across
+ * rows.
+ */
+const denseUnit = (m: number) => (m > 32 ? 0.6 : 0.8);
