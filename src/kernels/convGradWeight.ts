@@ -6,8 +6,17 @@ import { convGradWeightTiledShader } from './generated/conv/convGradWeightTiled.
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import type { PaddedPlanes } from './padPlanes.ts';
-import { type Adapter, busyWorkgroups, cutProduct, splitSum, type TileCount } from './productVariant.ts';
+import {
+  type Adapter,
+  busyWorkgroups,
+  cutProduct,
+  productCuts,
+  splitSum,
+  type TileCount,
+  variantId,
+} from './productVariant.ts';
 import { reduceSplits } from './reduceSplits.ts';
+import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 export type GradWeightPlan =
   | { kind: 'direct'; splits: number; splitImages: number }
@@ -22,15 +31,40 @@ export type GradWeightPlan =
 
 const DIRECT_WG = 64;
 
-/** Variant, tiles and split of a weight gradient, from the adapter and the shape alone. */
+/** Variant, tiles and split of a weight gradient, from the adapter, its table and the shape alone. */
 export function planGradWeight(adapter: Adapter, shape: ConvShape): GradWeightPlan {
-  const { n, ic, oc, oh, ow, kh, kw, groups } = shape;
-  if (groups > 1 && oc / groups < 4) {
-    const tiles = Math.ceil(weightElements(shape) / DIRECT_WG);
-    const { splits, share } = splitSum(adapter, { tiles, length: n, granule: 1, least: 1 });
-    return { kind: 'direct', splits, splitImages: share };
-  }
+  const { ic, oc, kh, kw, groups } = shape;
   const cut = cutProduct(adapter, oc / groups, (ic / groups) * kh * kw);
+  const rule = groups > 1 && oc / groups < 4 ? directPlan(adapter, shape) : productPlan(adapter, shape, cut);
+  return tunedChoice(
+    adapter,
+    () => gradWeightKey(shape),
+    () => gradWeightCandidates(adapter, shape),
+    rule,
+  );
+}
+
+export function gradWeightKey({ n, ic, oc, oh, ow, kh, kw, strideW, dilW, groups }: ConvShape): string {
+  const dims = { g: groups, o: oc / groups, i: ic / groups, kh, kw, oh, ow, n: lengthClass(n) };
+  return shapeKey('gradient', { ...dims, d: dilW, s: strideW });
+}
+
+/** Every cut, and for groups of few channels the direct sum. */
+export function gradWeightCandidates(adapter: Adapter, shape: ConvShape): Candidate<GradWeightPlan>[] {
+  const { ic, oc, kh, kw, groups } = shape;
+  const cuts = productCuts(adapter, oc / groups, (ic / groups) * kh * kw).map((cut): Candidate<GradWeightPlan> => {
+    return { id: variantId(cut.variant), value: productPlan(adapter, shape, cut) };
+  });
+  return groups > 1 && oc / groups <= 8 ? [...cuts, { id: 'direct', value: directPlan(adapter, shape) }] : cuts;
+}
+
+function directPlan(adapter: Adapter, shape: ConvShape): GradWeightPlan {
+  const tiles = Math.ceil(weightElements(shape) / DIRECT_WG);
+  const { splits, share } = splitSum(adapter, { tiles, length: shape.n, granule: 1, least: 1 });
+  return { kind: 'direct', splits, splitImages: share };
+}
+
+function productPlan(adapter: Adapter, { n, oh, ow, groups }: ConvShape, cut: TileCount): GradWeightPlan {
   const tiles = cut.tilesM * cut.tilesN * groups;
   // Whole images where the batch has enough of them to keep the adapter busy, parts of images otherwise.
   const pixels = oh * ow;

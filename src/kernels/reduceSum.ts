@@ -4,6 +4,7 @@ import { reduceSumShader } from './generated/reduce/reduceSum.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { LINE_WG } from './lines.ts';
 import { mergeReduction, type StridedAxis } from './strides.ts';
+import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 export interface ReductionSplit {
   /** Invocations that share one sum. */
@@ -19,11 +20,50 @@ export interface ReductionSplit {
  * on a CPU adapter they would only wait for each other. Splits serve an adapter that has more invocations than there
  * are sums, and keep a single sum short enough (4096 elements) for its rounding errors to stay small.
  */
-export function splitReduction(
-  { outputs, length, innermostReduced }: { outputs: number; length: number; innermostReduced: boolean },
+export function splitReduction(shape: ReductionShape, adapter: Pick<Capabilities, 'kind' | 'tuned'>): ReductionSplit {
+  const { outputs, length, innermostReduced } = shape;
+  const isLong = length >= LINE_WG && (innermostReduced || outputs < LINE_WG);
+  const rule = splitByLanes(shape, adapter, adapter.kind === 'gpu' && isLong ? LINE_WG : 1);
+  return tunedChoice(
+    adapter,
+    () => reductionKey(shape),
+    () => reductionCandidates(shape, adapter),
+    rule,
+  );
+}
+
+export interface ReductionShape {
+  outputs: number;
+  length: number;
+  innermostReduced: boolean;
+}
+
+export function reductionKey({ outputs, length, innermostReduced }: ReductionShape): string {
+  return shapeKey('sum', { o: lengthClass(outputs), n: lengthClass(length), i: innermostReduced ? 1 : 0 });
+}
+
+/** Few and many lanes, each with the split of the rule and with none while the sum is short enough for that. */
+export function reductionCandidates(
+  shape: ReductionShape,
+  adapter: Pick<Capabilities, 'kind'>,
+): Candidate<ReductionSplit>[] {
+  const lanes = adapter.kind === 'gpu' ? [1, 4, 16, LINE_WG] : [1];
+  return lanes.flatMap((count) => {
+    const split = splitByLanes(shape, adapter, count);
+    const some = [{ id: `l${count}`, value: split }];
+    const isShort = shape.length / count <= 4096;
+    if (split.splits > 1 && isShort) {
+      some.push({ id: `l${count}/1`, value: { lanes: count, splits: 1, chunk: shape.length } });
+    }
+    return some;
+  });
+}
+
+function splitByLanes(
+  { outputs, length }: ReductionShape,
   { kind }: Pick<Capabilities, 'kind'>,
+  lanes: number,
 ): ReductionSplit {
-  const lanes = kind === 'gpu' && length >= LINE_WG && (innermostReduced || outputs < LINE_WG) ? LINE_WG : 1;
   const perLane = Math.max(1, Math.ceil(length / lanes));
   const wantedInvocations = kind === 'gpu' ? 16384 : 128;
   const useful = perLane <= 256 ? 1 : Math.ceil(perLane / 32);

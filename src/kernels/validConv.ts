@@ -6,9 +6,10 @@ import { convTiledShader } from './generated/conv/convTiled.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import type { PackedOperand } from './packedOperand.ts';
-import { type Adapter, cutProduct, type ProductVariant } from './productVariant.ts';
+import { type Adapter, cutProduct, type ProductVariant, productCuts, variantId } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
+import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 /** A grouped convolution without padding, over distances: a tap never leaves x. Lengths are in elements. */
 export interface ValidConv {
@@ -44,8 +45,43 @@ export type ConvVariant = ProductVariant | { kind: 'direct' };
  * Groups of fewer than four output channels (depthwise) leave a product's tiles mostly empty and are summed directly;
  * everything else is an implicit matrix product of m = output channels of a group, n = output pixels of the batch.
  */
-export function chooseConv(adapter: Adapter, { groups, m, n }: { groups: number; m: number; n: number }): ConvVariant {
-  return groups > 1 && m < 4 ? { kind: 'direct' } : cutProduct(adapter, m, n).variant;
+export function chooseConv(adapter: Adapter, shape: ConvTiles): ConvVariant {
+  return planConv(adapter, shape).variant;
+}
+
+export interface ConvTiles {
+  groups: number;
+  m: number;
+  n: number;
+  /** Of the entry in the adapter's table, where choices for this convolution are measured. */
+  key?: (() => string) | undefined;
+}
+
+export interface ConvPlan {
+  variant: ConvVariant;
+  tilesM: number;
+  tilesN: number;
+}
+
+const DIRECT: ConvPlan = { variant: { kind: 'direct' }, tilesM: 0, tilesN: 0 };
+
+export function planConv(adapter: Adapter, shape: ConvTiles): ConvPlan {
+  const { groups, m, n, key } = shape;
+  const rule = groups > 1 && m < 4 ? DIRECT : cutProduct(adapter, m, n);
+  return key ? tunedChoice(adapter, key, () => convCandidates(adapter, shape), rule) : rule;
+}
+
+/** Every cut, and for groups of few channels the direct sum. */
+export function convCandidates(adapter: Adapter, { groups, m, n }: ConvTiles): Candidate<ConvPlan>[] {
+  const cuts = productCuts(adapter, m, n).map((value) => ({ id: variantId(value.variant), value }));
+  return groups > 1 && m <= 8 ? [...cuts, { id: 'direct', value: DIRECT }] : cuts;
+}
+
+/** All that the speed depends on: distances between taps, pixels read and pixels written included. */
+export function convKey(call: Omit<ValidConv, 'x' | 'weights' | 'bias' | 'residual' | 'out' | 'label'>): string {
+  const { groups, groupOut, groupIn, kh, kw, oh, ow, images, xAt, outAt } = call;
+  const dims = { g: groups, o: groupOut, i: groupIn, kh, kw, oh, ow, n: lengthClass(images) };
+  return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox });
 }
 
 export function validConv(recorder: Recorder, call: ValidConv): void {
@@ -53,7 +89,9 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   const m = groupOut;
   const n = images * oh * ow;
   if (m * n === 0) return;
-  const variant = chooseConv(recorder.capabilities, { groups, m, n });
+  // Packed weights take their own time to unpack: no measurement of float ones says what is best for them.
+  const key = 'dtype' in call.weights ? () => convKey(call) : undefined;
+  const { variant, tilesM, tilesN } = planConv(recorder.capabilities, { groups, m, n, key });
   const weights = bindWeights(call.weights, {
     rows: groups * groupOut,
     k: groupIn * kh * kw,
@@ -104,7 +142,6 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
     });
     return;
   }
-  const { tilesM, tilesN } = cutProduct(recorder.capabilities, m, n);
   const args = {
     ...places,
     m,
