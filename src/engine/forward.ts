@@ -1,6 +1,6 @@
 import { InputError } from '../graph/errors.ts';
 import type { Graph, Node } from '../graph/types.ts';
-import type { ActivationInput, PackedLayer } from '../kernels/packedLayer.ts';
+import type { ActivationInput, PackedLayer } from '../kernels/layerFamily.ts';
 import { absorbAdds, absorbClamps } from './absorb.ts';
 import type { Builder } from './builder.ts';
 import type { ForwardContext } from './operator.ts';
@@ -75,7 +75,7 @@ export function recordForward(request: ForwardRequest): Tape {
         if (!stored) return undefined;
         const { words, ...layer } = stored.layer;
         const operand = builder.persistent(stored.slice, [words.length], 'u32', node.inputs[index]);
-        return { ...layer, operand } as PackedLayer;
+        return { weights: { ...layer, operand } as PackedLayer, kernels: stored.kernels };
       },
       output(index = 0) {
         const name = node.outputs[index];

@@ -1,6 +1,6 @@
 import type { InferShape } from '../graph/shapes.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
-import type { ActivationInput, PackedLayer } from '../kernels/packedLayer.ts';
+import type { ActivationInput, LayerKernels, PackedLayer } from '../kernels/layerFamily.ts';
 import type { Builder } from './builder.ts';
 import type { Value } from './value.ts';
 
@@ -39,7 +39,7 @@ export interface ForwardContext extends NodeContext {
   /** Where the operator `canAdd`: what is added to output 0 before it is clamped, of output 0's shape. */
   readonly residual: Value<'f32'> | undefined;
   /** The weights at an input, where they are on the GPU in packed form. Then there is no `input(index)`. */
-  packed(index: number): PackedLayer | undefined;
+  packed(index: number): { weights: PackedLayer; kernels: LayerKernels } | undefined;
   /** Input 0 as the node is to quantize it, where the weights are packed as int8. Then there is no `input(0)`. */
   readonly quantizedInput: ActivationInput | undefined;
   /** The output's tensor, made at the first call. The operator must write all of it. */

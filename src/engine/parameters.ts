@@ -3,7 +3,7 @@ import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { SEGMENT } from '../kernels/arena.ts';
-import type { PackedWeights } from '../kernels/packedLayer.ts';
+import type { LayerKernels, PackedWeights } from '../kernels/layerFamily.ts';
 import type { Role } from './operator.ts';
 import { findOperator } from './registry.ts';
 import { elementsOf } from './value.ts';
@@ -29,6 +29,7 @@ export interface ParameterSource {
 export interface StoredLayer {
   readonly slice: BufferSlice;
   readonly layer: PackedWeights;
+  readonly kernels: LayerKernels;
 }
 
 export type ArenaName = 'weights' | 'state' | 'constants';

@@ -5,7 +5,8 @@ import type { EncodedTensor } from '../format/encodedTensor.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph } from '../graph/types.ts';
 import type { ChoiceAdapter } from '../kernels/choosePacking.ts';
-import { type PackedTensor, packTensor } from './packWeights.ts';
+import { layerFamily } from '../kernels/packedLayer.ts';
+import { type PackedTensor, packBy, planPacking } from './packWeights.ts';
 import { Weights } from './weights.ts';
 
 /** A compressed file as `decodeModel` gives it. */
@@ -20,7 +21,10 @@ export function packTensors(adapter: ChoiceAdapter, { graph, encodings }: Decode
   for (const [name, use] of packableWeights(graph)) {
     const encoded = encodings.get(name);
     const tensor = graph.initializers.get(name);
-    if (encoded && tensor) packed.set(name, packTensor(adapter, encoded, tensor, use));
+    if (!encoded || !tensor) continue;
+    const plan = planPacking(adapter, encoded, tensor, use);
+    const { form } = plan.choice;
+    packed.set(name, packBy(form === 'float' ? undefined : layerFamily(form), plan));
   }
   return packed;
 }

@@ -9,8 +9,9 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { allocate, numel } from '../graph/tensor.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import type { ChoiceAdapter } from '../kernels/choosePacking.ts';
+import { loadFamily } from './families.ts';
 import { Pace } from './pace.ts';
-import { packTensor } from './packWeights.ts';
+import { packBy, planPacking } from './packWeights.ts';
 import { type OpenedSource, PIECE } from './source.ts';
 import { Weights } from './weights.ts';
 
@@ -64,7 +65,8 @@ export async function readModel(
         tensors[arrived.index] = tensor;
         const { name } = arrived.tensor;
         const use = upload.layers.get(name);
-        const packed = use && packTensor(upload.adapter, arrived.tensor, tensor, use);
+        const plan = use && planPacking(upload.adapter, arrived.tensor, tensor, use);
+        const packed = plan && packBy(await loadFamily(plan.choice.form), plan);
         if (upload.names.has(name)) upload.weights.add(name, tensor, packed);
         await pace.pause();
       }

@@ -31,7 +31,7 @@ export class Weights {
   /** Puts a tensor of the file on the GPU, in packed form where that is given. */
   add(name: string, tensor: Tensor, packed?: PackedTensor): void {
     if (packed) this.#packed.set(name, packed);
-    const data = packed?.weights?.words ?? tensor.data;
+    const data = packed?.packed?.weights.words ?? tensor.data;
     const buffer = this.#gpu.buffers.create(data.byteLength, name);
     this.#bytes += buffer.size;
     const slice = { buffer, offset: 0, size: buffer.size };
@@ -49,7 +49,7 @@ export class Weights {
       this.#slices.has(name) && graph.initializers.get(name)?.data === file.initializers.get(name)?.data;
     const rest = [...graph.initializers].filter(([name]) => !isShared(name));
     const own = new ParameterStore(this.#gpu, { ...graph, initializers: new Map(rest) });
-    const layerOf = (name: string) => (isShared(name) ? this.#packed.get(name)?.weights : undefined);
+    const layerOf = (name: string) => (isShared(name) ? this.#packed.get(name)?.packed : undefined);
     const shared = (name: string) => {
       this.#used.add(name);
       return this.#slices.get(name) as BufferSlice;
@@ -62,7 +62,7 @@ export class Weights {
       slice: (name) => (isShared(name) ? shared(name) : own.slice(name)),
       packed: (name) => {
         const layer = layerOf(name);
-        return layer && { layer, slice: shared(name) };
+        return layer && { layer: layer.weights, kernels: layer.kernels, slice: shared(name) };
       },
     };
     return { source, own };

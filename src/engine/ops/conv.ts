@@ -4,7 +4,6 @@ import { conv, padInput } from '../../kernels/conv.ts';
 import { convGradInput } from '../../kernels/convGradInput.ts';
 import { convGradWeight } from '../../kernels/convGradWeight.ts';
 import type { ConvShape } from '../../kernels/convShape.ts';
-import { packedConv } from '../../kernels/packedLayer.ts';
 import type { PaddedPlanes } from '../../kernels/padPlanes.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
@@ -24,7 +23,8 @@ function forward(context: ForwardContext): void {
     const { residual, bounds } = context;
     const label = 'convolution';
     const x = context.quantizedInput ?? context.input(X);
-    packedConv(builder, { x, weights: packed, bias, residual, out: context.output(), shape, ...bounds, label });
+    const { weights, kernels } = packed;
+    kernels.conv(builder, { x, weights, bias, residual, out: context.output(), shape, ...bounds, label });
     return;
   }
   const x = context.input(X);

@@ -3,7 +3,6 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import { gemmGeometry } from '../../graph/infer/matmul.ts';
 import { expand } from '../../kernels/binary.ts';
 import { matmul, matrix } from '../../kernels/matmul.ts';
-import { packedProduct } from '../../kernels/packedLayer.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import { broadcastAxes } from './binary.ts';
@@ -24,8 +23,8 @@ function forward(context: ForwardContext): void {
   const packed = context.packed(B);
   if (packed) {
     const bias = context.hasInput(C) ? context.input(C) : undefined;
-    packedProduct(context.builder, {
-      ...{ weights: packed, x: context.quantizedInput ?? context.input(A), bias, out: context.output(), m },
+    packed.kernels.product(context.builder, {
+      ...{ weights: packed.weights, x: context.quantizedInput ?? context.input(A), bias, out: context.output(), m },
       ...context.bounds,
       label: 'dense',
     });

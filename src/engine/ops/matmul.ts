@@ -1,7 +1,6 @@
 import { inferers } from '../../graph/infer/inferers.ts';
 import { matMulGeometry } from '../../graph/infer/matmul.ts';
 import { batchedMatmul, type MatrixBatch } from '../../kernels/batchedMatmul.ts';
-import { packedProduct } from '../../kernels/packedLayer.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
@@ -24,8 +23,14 @@ function forward(context: ForwardContext): void {
   const { batch, aBatch, bBatch, m, n, k } = geometry(context);
   const packed = context.packed(1);
   if (packed) {
-    packedProduct(context.builder, {
-      ...{ weights: packed, x: context.quantizedInput ?? context.input(0), out: context.output(), m, label: 'product' },
+    packed.kernels.product(context.builder, {
+      ...{
+        weights: packed.weights,
+        x: context.quantizedInput ?? context.input(0),
+        out: context.output(),
+        m,
+        label: 'product',
+      },
     });
     return;
   }

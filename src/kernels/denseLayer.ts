@@ -1,0 +1,16 @@
+import { conv } from './conv.ts';
+import { denseProduct } from './denseProduct.ts';
+import { type DenseWeights, packDense } from './denseWeights.ts';
+import { floats, type LayerFamily } from './layerFamily.ts';
+import type { PackedOperand } from './packedOperand.ts';
+
+/** Every weight as a code or a half-precision float, unpacked in registers. */
+export const denseLayer: LayerFamily = {
+  pack: (matrix) => packDense(matrix),
+  product(recorder, call) {
+    denseProduct(recorder, { ...call, weights: call.weights as PackedOperand<DenseWeights>, x: floats(call) });
+  },
+  conv(recorder, call) {
+    conv(recorder, { ...call, weights: call.weights as PackedOperand<DenseWeights>, x: floats(call) });
+  },
+};

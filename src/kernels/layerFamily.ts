@@ -1,0 +1,57 @@
+import type { PackingChoice } from './choosePacking.ts';
+import type { ConvShape } from './convShape.ts';
+import type { DenseWeights } from './denseWeights.ts';
+import type { Int8Quantizer, QuantizedPlanes, QuantizedRows } from './int8Planes.ts';
+import type { Int8Weights } from './int8Weights.ts';
+import type { Operand, Recorder } from './kernel.ts';
+import type { PackedOperand } from './packedOperand.ts';
+import type { SparseWeights } from './sparseFormat.ts';
+import type { WeightMatrix } from './weightMatrix.ts';
+
+/** A layer's weights in one of the packed forms, on the host. */
+export type PackedWeights = DenseWeights | Int8Weights | SparseWeights;
+
+/** The same in GPU memory. */
+export type PackedLayer = PackedOperand<DenseWeights> | PackedOperand<Int8Weights> | PackedOperand<SparseWeights>;
+
+/** Activations that a layer is to quantize. */
+export interface ActivationInput {
+  x: Operand<'f32'>;
+  quantizer: Int8Quantizer;
+  /** Codes that another layer made of them, by the layout: filled and used by the layers that share it. */
+  codes: Map<string, QuantizedPlanes | QuantizedRows>;
+}
+
+export interface LayerCall {
+  weights: PackedLayer;
+  /** What is multiplied: floats, or for int8 weights what is to be quantized. */
+  x: Operand<'f32'> | ActivationInput;
+  bias?: Operand<'f32'> | undefined;
+  /** Added before the bounds; laid out like `out`. */
+  residual?: Operand<'f32'> | undefined;
+  out: Operand<'f32'>;
+  lo?: number | undefined;
+  hi?: number | undefined;
+  label: string;
+}
+
+/** The kernels of a form of packed weights. */
+export interface LayerKernels {
+  /** out [m, rows] = clamp(x [m, k] · Wᵀ + bias + residual). */
+  product(recorder: Recorder, call: LayerCall & { m: number }): void;
+  /** out = clamp(x * W + bias + residual), a convolution. */
+  conv(recorder: Recorder, call: LayerCall & { shape: ConvShape }): void;
+}
+
+/**
+ * A form of packed weights: how they are packed, and the kernels that read them. Each is a module of its own, so that a
+ * page loads those that its network has.
+ */
+export interface LayerFamily extends LayerKernels {
+  pack(matrix: WeightMatrix, choice: PackingChoice, use: { groups: number; taps: number }): PackedWeights;
+}
+
+export function floats({ x, label }: LayerCall): Operand<'f32'> {
+  if (!('quantizer' in x)) return x;
+  throw new Error(`${label}: these weights take activations as they are`);
+}
