@@ -8,6 +8,8 @@ export interface MeasureOptions {
   /** Pairs of samples per peer at most, and how long they may take together, in seconds (at least 3 are taken). */
   rounds: number;
   seconds: number;
+  /** Default `TOLERANCE`. */
+  tolerance?: number;
 }
 
 /** Milliseconds of one run, and how it compares to its peer. */
@@ -43,7 +45,8 @@ export async function compare(
   options: MeasureOptions,
 ): Promise<Comparison> {
   const error = relativeError(expected, await resultOf(peer));
-  if (error > TOLERANCE) return { peer: peer.name, error, agrees: false, rounds: 0, ...NOT_MEASURED };
+  if (error > (options.tolerance ?? TOLERANCE))
+    return { peer: peer.name, error, agrees: false, rounds: 0, ...NOT_MEASURED };
   const repeats = { ours: await repeatsFor(ours), theirs: await repeatsFor(peer) };
   const times: { ours: number; theirs: number }[] = [];
   const end = performance.now() + options.seconds * 1000;

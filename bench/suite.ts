@@ -8,6 +8,8 @@ export interface Case {
   name: string;
   /** Multiplications and additions of one run. */
   operations?: number;
+  /** Relative difference of results up to which they are the same computation. Default 1e-3. */
+  tolerance?: number;
   ours(opened: Opened): Promise<Contender>;
   peers(opened: Opened): (() => Promise<Contender>)[];
 }
@@ -35,7 +37,7 @@ export type SuiteName = 'kernels' | 'train' | 'inference';
 export const PEERS_OF: Record<SuiteName, readonly PeerKey[]> = {
   kernels: ['tfjs', 'onnxruntime', 'jax'],
   train: ['tfjs', 'jax'],
-  inference: ['onnxruntime'],
+  inference: ['tfjs', 'onnxruntime'],
 };
 
 /** Runs the cases one after the other; only one case's buffers exist at a time. */
@@ -76,7 +78,9 @@ async function runCase(one: Case, opened: Opened, options: SuiteOptions): Promis
       let peer: Contender | undefined;
       try {
         peer = await make();
-        result.comparisons.push(await compare(ours, peer, expected, options));
+        result.comparisons.push(
+          await compare(ours, peer, expected, { ...options, ...(one.tolerance && { tolerance: one.tolerance }) }),
+        );
       } catch (error) {
         result.failures.push(`${peer?.name ?? 'a peer'}: ${(error as Error).message.split('\n')[0]}`);
       } finally {

@@ -34,6 +34,8 @@ export interface Tf {
   grad(work: (x: TfTensor) => TfTensor): (x: TfTensor, dy: TfTensor) => TfTensor;
   moments(x: TfTensor, axes: number[]): { mean: TfTensor; variance: TfTensor };
   reshape(x: TfTensor, shape: readonly number[]): TfTensor;
+  stridedSlice(x: TfTensor, begin: number[], end: number[], strides: number[]): TfTensor;
+  pad(x: TfTensor, paddings: [number, number][]): TfTensor;
   batchNorm(
     x: TfTensor,
     mean: TfTensor,

@@ -49,7 +49,7 @@ export function trainTfjs(tf: Tf, problem: TrainingProblem): Contender {
 }
 
 /** The graph's weights in TensorFlow's layouts. */
-function makeVariables(tf: Tf, graph: Graph, batch: number): Map<string, TfVariable> {
+export function makeVariables(tf: Tf, graph: Graph, batch: number): Map<string, TfVariable> {
   const { shapes } = prepareGraph(graph, { batch });
   const variables = new Map<string, TfVariable>();
   const put = (name: string, data: Float32Array, shape: readonly number[]) =>
@@ -59,7 +59,7 @@ function makeVariables(tf: Tf, graph: Graph, batch: number): Map<string, TfVaria
     if (node.op === 'Flatten') flattened.set(node.outputs[0], shapes.get(node.inputs[0]) as FourAxes);
     for (const name of node.inputs) {
       const tensor = graph.initializers.get(name);
-      if (!tensor) continue;
+      if (tensor?.dtype !== 'float32') continue;
       const data = tensor.data as Float32Array;
       const planes = flattened.get(node.inputs[0]);
       if (node.op === 'Conv' && tensor.shape.length === 4) {
@@ -81,16 +81,7 @@ function columnsLast({ data, shape: [rows] }: Tensor, [, c, h, w]: FourAxes): Fl
 function trainingOperators(tf: Tf, variables: ReadonlyMap<string, TfVariable>): Operators<TfTensor> {
   const weight = (name: string) => variables.get(name) as TfVariable;
   return {
-    Conv(node, x) {
-      const y = tf.conv2d(x, weight(node.inputs[1]), square(node, 'strides', 1), square(node, 'pads', 0));
-      return node.inputs[2] ? tf.add(y, weight(node.inputs[2])) : y;
-    },
-    Gemm: (node, x) => tf.add(tf.matMul(x, weight(node.inputs[1]), false, true), weight(node.inputs[2])),
-    Relu: (_, x) => tf.relu(x),
-    Add: (_, a, b) => tf.add(a, b),
-    MaxPool: (node, x) => tf.maxPool(x, square(node, 'kernel_shape', 1), square(node, 'strides', 1), 'valid'),
-    GlobalAveragePool: (_, x) => tf.mean(x, [1, 2]),
-    Flatten: (_, x) => tf.reshape(x, [x.shape[0], x.shape.slice(1).reduce((product, length) => product * length, 1)]),
+    ...forwardOperators(tf, variables),
     BatchNormalization(node, x) {
       const [, scale, shift, runningMean, runningVariance] = node.inputs;
       const { mean, variance } = tf.moments(x, [0, 1, 2]);
@@ -104,5 +95,22 @@ function trainingOperators(tf: Tf, variables: ReadonlyMap<string, TfVariable>): 
       }
       return tf.batchNorm(x, mean, variance, weight(shift), weight(scale), numberAttribute(node, 'epsilon', 1e-5));
     },
+  };
+}
+
+/** Operations that are the same in training and after it. */
+export function forwardOperators(tf: Tf, variables: ReadonlyMap<string, TfVariable>): Operators<TfTensor> {
+  const weight = (name: string) => variables.get(name) as TfVariable;
+  return {
+    Conv(node, x) {
+      const y = tf.conv2d(x, weight(node.inputs[1]), square(node, 'strides', 1), square(node, 'pads', 0));
+      return node.inputs[2] ? tf.add(y, weight(node.inputs[2])) : y;
+    },
+    Gemm: (node, x) => tf.add(tf.matMul(x, weight(node.inputs[1]), false, true), weight(node.inputs[2])),
+    Relu: (_, x) => tf.relu(x),
+    Add: (_, a, b) => tf.add(a, b),
+    MaxPool: (node, x) => tf.maxPool(x, square(node, 'kernel_shape', 1), square(node, 'strides', 1), 'valid'),
+    GlobalAveragePool: (_, x) => tf.mean(x, [1, 2]),
+    Flatten: (_, x) => tf.reshape(x, [x.shape[0], x.shape.slice(1).reduce((product, length) => product * length, 1)]),
   };
 }
