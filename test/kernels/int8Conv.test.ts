@@ -166,6 +166,7 @@ describe.each(variants)('int8 convolution as a %s computes it', (_, of) => {
     const again = direct.temporary('f32', plain.length);
     int8Conv(recorder, { x, weights, shape, codes: alone, ...both });
     int8Conv(recorder, { x, weights, shape, out: again, codes: beside, ...both });
+    const later = quantizePlanes(recorder, { x: again, shape: next, ...nextQuantizer });
     await direct.run();
 
     const quantized = unpack(await direct.readU32(x.operand as BufferOperand<'u32'>), x);
@@ -180,6 +181,8 @@ describe.each(variants)('int8 convolution as a %s computes it', (_, of) => {
       expect(written.codes).toEqual(nextCodes);
       expect([...written.border, ...written.rest].every((value) => value === 0)).toBe(true);
     }
+    const wordsOf = ({ operand }: QuantizedPlanes) => direct.readU32(operand as BufferOperand<'u32'>);
+    expect(await wordsOf(beside)).toEqual(await wordsOf(later));
     direct.dispose();
   });
 });
