@@ -3,9 +3,8 @@ import type { ParameterStore } from '../engine/parameters.ts';
 import { DeviceLostError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph } from '../graph/types.ts';
-import { ImagePreparer } from './images.ts';
+import type { ImagePreparer } from './imagePreparer.ts';
 import type { Feed } from './inputs.ts';
-import { readPreprocess } from './preprocess.ts';
 import { type KeptFile, type ReadModel, readGraph } from './readModel.ts';
 import type { Weights } from './weights.ts';
 
@@ -101,8 +100,9 @@ export class Session {
     if (!images || !imageInput) return;
     let preparer = this.#images.get(name);
     if (!preparer) {
-      const preprocess = readPreprocess(this.#file.meta.preprocess, imageInput.channels);
-      preparer = new ImagePreparer(this.gpu, imageInput, preprocess);
+      // A page that only gives numbers does without.
+      const { makeImagePreparer } = await import('./imagePreparer.ts');
+      preparer = makeImagePreparer(this.gpu, imageInput, this.#file.meta);
       this.#images.set(name, preparer);
     }
     const whole = model.locate(name);
