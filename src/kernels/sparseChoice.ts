@@ -4,7 +4,7 @@ import { chooseSparseVariant, windowCost } from './sparseDispatch.ts';
 import { type SparseLayout, type SparseWeights, setsFor, WINDOW } from './sparseFormat.ts';
 import { packNM } from './sparseNM.ts';
 import type { SparsityPattern } from './sparsePattern.ts';
-import { packRows, rowSlots } from './sparseRows.ts';
+import { packRows } from './sparseRows.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** A form, or `dense`, and why, as a sentence's end. */
@@ -57,19 +57,12 @@ export function packSparse(
 }
 
 function candidatesOf(pattern: SparsityPattern, valueBits: SparseLayout['valueBits']): Candidate[] {
-  const { rows, k, groups, density, nm, rowWindows, blocks } = pattern;
+  const { rows, k, groups, nm, unstructured, blocks } = pattern;
   const termBits = k > 65536 ? 32 : 16;
   const sets = setsFor(rows / groups);
-  const slots = rowSlots(density);
   const reason = '';
-  const candidates: Candidate[] = [
-    {
-      form: { form: 'rows', reason },
-      name: 'rows',
-      layout: { sets, slots, indexBits: 4, groupSlots: 0, termBits, valueBits },
-      windows: rowWindows,
-    },
-  ];
+  const candidates: Candidate[] = [];
+  if (unstructured) candidates.push({ form: { form: 'rows', reason }, name: 'rows', ...unstructured });
   if (nm) {
     const { n, m } = nm;
     const tiles = groups * Math.ceil(rows / groups / (8 * sets));

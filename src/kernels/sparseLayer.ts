@@ -1,4 +1,4 @@
-import { floats, type LayerFamily } from './layerFamily.ts';
+import { floats, floatsOut, type LayerFamily } from './layerFamily.ts';
 import type { PackedOperand } from './packedOperand.ts';
 import { packBlocks } from './sparseBlocks.ts';
 import { sparseConv } from './sparseConv.ts';
@@ -18,6 +18,11 @@ export const sparseLayer: LayerFamily = {
     sparseProduct(recorder, { ...call, weights: call.weights as PackedOperand<SparseWeights>, x: floats(call) });
   },
   conv(recorder, call) {
-    sparseConv(recorder, { ...call, weights: call.weights as PackedOperand<SparseWeights>, x: floats(call) });
+    sparseConv(recorder, {
+      ...call,
+      weights: call.weights as PackedOperand<SparseWeights>,
+      x: floats(call),
+      out: floatsOut(call),
+    });
   },
 };

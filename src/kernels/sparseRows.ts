@@ -1,6 +1,7 @@
-import { type SparseWeights, setsFor } from './sparseFormat.ts';
-import { cutRows, packTiles } from './sparsePack.ts';
-import { requireSparseValues, type SparseValues, sparseValues } from './sparseValues.ts';
+import type { SparseWeights } from './sparseFormat.ts';
+import { packTiles } from './sparsePack.ts';
+import { cutIntoTiles, termsOfRows } from './sparseRowTiles.ts';
+import { requireSparseValues, sparseValues } from './sparseValues.ts';
 import { fillWindows } from './sparseWindows.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
@@ -15,42 +16,11 @@ export function canPackRows(matrix: WeightMatrix): boolean {
  */
 export function packRows(matrix: WeightMatrix, { groups = 1 }: { groups?: number } = {}): SparseWeights {
   const values = requireSparseValues(matrix);
-  const { rows, k } = matrix;
-  const sets = setsFor(rows / groups);
-  const terms = Array.from({ length: rows }, (_, row) => termsOf(values, row, k));
-  const nonzeros = terms.reduce((sum, own) => sum + own.length, 0);
-  const slots = rowSlots(nonzeros / Math.max(1, rows * k));
-  // Rows of about the same length share a tile: its windows are as many as its longest row needs.
-  const byLength = (own: number[]) => own.sort((a, b) => terms[b]!.length - terms[a]!.length || a - b);
-  const tiles = cutRows(matrix, groups, 8 * sets, byLength).map((own) => ({
-    rows: own,
-    windows: fillWindows(
-      own.map((row) => terms[row]!),
-      k,
-      slots,
-    ),
-  }));
-  const layout = {
-    sets,
-    slots,
-    indexBits: 4,
-    groupSlots: 0,
-    termBits: k > 65536 ? 32 : 16,
-    valueBits: values.bits,
-  } as const;
-  return packTiles('rows', matrix, values, { layout, tiles, groups });
-}
-
-/**
- * Slots of a row in a window: where an eighth of the weights is left, eight terms hold one for a row on average; with
- * many more, a second slot makes more of the terms that a window loads.
- */
-export function rowSlots(density: number): number {
-  return density > 0.22 ? 2 : 1;
-}
-
-function termsOf(values: SparseValues, row: number, k: number): number[] {
-  const terms: number[] = [];
-  for (let i = 0; i < k; i++) if (!values.isZero(row * k + i)) terms.push(i);
-  return terms;
+  const terms = termsOfRows(matrix, values);
+  const { layout, tiles } = cutIntoTiles(matrix, values, terms, groups);
+  const filled = tiles.map((rows) => {
+    const own = rows.map((row) => terms[row]!);
+    return { rows, windows: fillWindows(own, matrix.k, layout.slots) };
+  });
+  return packTiles('rows', matrix, values, { layout, tiles: filled, groups });
 }
