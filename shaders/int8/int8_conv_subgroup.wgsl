@@ -29,7 +29,7 @@ struct Args {
   x_offset: u32, x_channel: u32, x_ky: u32, x_kx: u32, // distance in x of one word of channels, one kernel row, one kernel column
   x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
   ow: u32, ohw: u32,
-  w_group: u32, scales: u32, sums: u32, // words of a group's weights; where the scales and the sums of the rows lie
+  w_row: u32, w_group: u32, scales: u32, sums: u32, // rows of a group as laid out; words of its weights; where the scales and the sums of the rows lie
   zero: i32, x_scale: f32, // the code of zero, and the step, of x
   out_image: u32, out_channel: u32,
   oh: u32, next_offset: u32, next_image: u32, next_channel: u32, next_row: u32, // where the words of the next layer's input go
@@ -164,7 +164,7 @@ fn main(
   let oy = in_image / args.ow;
   let ox = in_image - oy * args.ow;
   let x_at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
-  let tap_words = args.channel_words * args.m;
+  let tap_words = args.channel_words * args.w_row;
 
   var acc0 = V();
   var acc1 = V();
@@ -189,7 +189,7 @@ fn main(
   var ky = 0u;
   for (var k = 0u; k < args.words; k += TAPS) {
     let at = x_at + (word * args.x_channel + kx * args.x_kx + ky * args.x_ky);
-    let w_at = group * args.w_group + (ky * args.kw + kx) * tap_words + word * args.m;
+    let w_at = group * args.w_group + (ky * args.kw + kx) * tap_words + word * args.w_row;
     let w0 = load_row(w_at, row, lane);
     var w1: array<V, HELD>;
     var w2: array<V, HELD>;

@@ -18,7 +18,7 @@ struct Args {
   x_offset: u32, x_channel: u32, x_ky: u32, x_kx: u32, // distance in x of one word of channels, one kernel row, one kernel column
   x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
   ow: u32, ohw: u32,
-  w_group: u32, scales: u32, sums: u32, // words of a group's weights; where the scales and the sums of the rows lie
+  w_row: u32, w_group: u32, scales: u32, sums: u32, // rows of a group as laid out; words of its weights; where the scales and the sums of the rows lie
   zero: i32, x_scale: f32, // the code of zero, and the step, of x
   out_image: u32, out_channel: u32,
   oh: u32, next_offset: u32, next_image: u32, next_channel: u32, next_row: u32, // where the words of the next layer's input go
@@ -42,7 +42,7 @@ var<workgroup> x_tile: array<vec4u, K_STEP * TN>;
 // Rows and columns past the edge repeat the last one and are not stored; words past the end of k are zero.
 fn load_weights(row: u32, word: u32, base: u32) -> vec4u {
   if (word >= args.words) { return vec4u(); }
-  let i = min(vec4u(row, row + 1, row + 2, row + 3), vec4u(args.m - 1)) + (base + word * args.m);
+  let i = min(vec4u(row, row + 1, row + 2, row + 3), vec4u(args.m - 1)) + (base + word * args.w_row);
   return vec4u(weights[i.x], weights[i.y], weights[i.z], weights[i.w]);
 }
 

@@ -12,6 +12,7 @@ override SPLITS: u32 = WG / ROWS;
 
 struct Args {
   m: u32, n: u32, words: u32, x_row: u32, // rows of the weights; rows of x; words of k; words of a row of x
+  quads: u32, // fours of rows as laid out
   scales: u32, sums: u32, // where the scales and the sums of the rows lie in the weights
   zero: i32, x_scale: f32, // the code of zero, and the step, of x
   row_groups: u32,
@@ -41,7 +42,7 @@ fn main(
   let x_at = min(column + vec4u(0, 1, 2, 3), vec4u(args.n - 1)) * args.x_row;
   var acc = vec4i();
   for (var word = local / ROWS; word < args.words; word += SPLITS) {
-    let w = weights[w_at + word * args.m];
+    let w = weights[w_at + word * (4 * args.quads)];
     acc.x += dot4(w, x[x_at.x + word]);
     if (COLUMNS > 1) { acc.y += dot4(w, x[x_at.y + word]); }
     if (COLUMNS > 2) { acc.z += dot4(w, x[x_at.z + word]); }

@@ -22,6 +22,8 @@ export type Int8ProductVariant = { kind: 'tiles' } | { kind: 'matvec'; columns: 
 
 /** Rows of x up to which a matrix-vector product, four rows at a time at most, takes less time than mostly empty tiles. */
 const MOST_COLUMNS = 8;
+/** Rows of a workgroup of the tiled kernel. */
+const TILED_ROWS = 32;
 
 export function chooseInt8Product(adapter: Adapter, { m, rows }: { m: number; rows: number }): Int8ProductVariant {
   if (m > MOST_COLUMNS) return { kind: 'tiles' };
@@ -46,13 +48,17 @@ export function int8Product(recorder: Recorder, call: Int8Product): void {
     return;
   }
   const { columns, subgroup } = variant;
-  const perGroup = subgroup ?? 32;
+  const quads = weights.rowStride / 4;
+  const perGroup = subgroup === undefined ? TILED_ROWS : 4 * subgroup;
   const rowGroups = Math.ceil(rows / perGroup);
+  // The subgroup kernel reads whole vectors.
+  const unit = subgroup === undefined ? 1 : 4;
   const nothing = !bias || !residual ? recorder.temporary('f32', 4, 'nothing to add') : undefined;
   const shared = {
     operands: { x: x.operand, weights: weights.operand, bias: bias ?? nothing!, residual: residual ?? nothing!, out },
     args: {
-      ...{ m: rows, n: m, words, x_row: words, scales: at.scales, sums: at.sums, zero: 0 - x.shift, x_scale: x.scale },
+      ...{ m: rows, n: m, words, x_row: words, quads, scales: at.scales / unit, sums: at.sums / unit },
+      ...{ zero: 0 - x.shift, x_scale: x.scale },
       ...{ row_groups: rowGroups, bias: bias ? 1 : 0, residual: residual ? 1 : 0, lo, hi },
     },
     workgroups: grid(rowGroups * Math.ceil(m / columns), 1),
@@ -67,7 +73,7 @@ export function int8Product(recorder: Recorder, call: Int8Product): void {
   } else {
     recorder.dispatch(withDot(int8MatvecTiledShader, recorder.capabilities), {
       ...shared,
-      tunables: { COLUMNS: columns, ROWS: perGroup },
+      tunables: { COLUMNS: columns, ROWS: TILED_ROWS },
     });
   }
 }

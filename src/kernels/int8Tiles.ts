@@ -64,6 +64,7 @@ export function int8Tiles(recorder: Recorder, call: Int8Tiles): void {
       x_ox: xAt.ox,
       ow: shape.w,
       ohw: shape.h * shape.w,
+      w_row: weights.rowStride,
       w_group: weights.groupWords,
       scales: weights.at.scales,
       sums: weights.at.sums,

@@ -22,6 +22,8 @@ export interface Int8Weights extends Int8Shape {
   readonly order: 'rows' | 'channels';
   readonly rows: number;
   readonly k: number;
+  /** Rows of a group as laid out: a dense layer's in whole fours, which a kernel takes at a time. */
+  readonly rowStride: number;
   /** Words of a group's weights. */
   readonly groupWords: number;
   /** The largest sum of a row's magnitudes. */
@@ -74,7 +76,8 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
   const groupIn = k / taps;
   const order = groups > 1 && groupRows === 1 && groupIn === 1 ? 'channels' : 'rows';
   const rowWords = wordsOfRow(groupIn, shape);
-  const groupWords = order === 'channels' ? 0 : rowWords * groupRows;
+  const rowStride = groups === 1 && taps === 1 ? 4 * Math.ceil(groupRows / 4) : groupRows;
+  const groupWords = order === 'channels' ? 0 : rowWords * rowStride;
   // A depthwise kernel reads scales and sums of four channels at a time.
   const padded = 4 * Math.ceil(rows / 4);
   const scales = order === 'channels' ? Math.ceil(rows / 4) * taps : groups * groupWords;
@@ -97,7 +100,7 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
       const at =
         order === 'channels'
           ? 4 * ((row >> 2) * taps + tap) + (row & 3)
-          : 4 * (first + (tap * channelWords + (channel >> 2)) * groupRows) + (channel & 3);
+          : 4 * (first + (tap * channelWords + (channel >> 2)) * rowStride) + (channel & 3);
       bytes[at] = code;
       sums[row]! += code;
       magnitudes += Math.abs(code);
@@ -105,7 +108,7 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
     reach = Math.max(reach, magnitudes);
     floats[row] = values.scale[row] ?? 0;
   }
-  return { form: 'int8', order, rows, k, groups, taps, groupWords, reach, at, words };
+  return { form: 'int8', order, rows, k, groups, taps, rowStride, groupWords, reach, at, words };
 }
 
 /** Words of one row: a dense layer's in whole fours, which a kernel takes at a time. */
