@@ -10,6 +10,7 @@ import { addInspectCommand } from './commands/inspect.ts';
 import { addProfileCommand } from './commands/profile.ts';
 import { addRunCommand } from './commands/run.ts';
 import { addSensitivityCommand } from './commands/sensitivity.ts';
+import { addTuneCommand } from './commands/tune.ts';
 import { INTERRUPTED, Interrupted } from './interrupt.ts';
 import { oneLine } from './text.ts';
 
@@ -33,6 +34,7 @@ function buildProgram(): Command {
     addRunCommand,
     addExportCommand,
     addProfileCommand,
+    addTuneCommand,
   ]) {
     add(program);
   }
@@ -40,7 +42,7 @@ function buildProgram(): Command {
     'after',
     `
 Exit codes: 0 success, 2 bad usage or bad input, 1 anything else (no adapter, a lost device, an error of wgslim).
-Environment: WGSLIM_ADAPTER sets --adapter; WGSLIM_DEBUG=1 shows where an error came from.`,
+Environment: WGSLIM_ADAPTER sets --adapter; WGSLIM_TUNED=off leaves what wgslim tune found aside; WGSLIM_DEBUG=1 shows where an error came from.`,
   );
 }
 

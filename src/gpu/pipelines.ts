@@ -38,7 +38,10 @@ export class PipelineCache {
   async #create(program: Program): Promise<CompiledProgram> {
     let module = this.#modules.get(program.code);
     if (!module) {
+      // The pipeline's promise tells of an error; uncaptured, it would also fail whatever the device does next.
+      this.#device.pushErrorScope('validation');
       module = this.#device.createShaderModule({ code: program.code, label: program.name });
+      this.#device.popErrorScope().catch(() => {}); // a lost device reports itself
       this.#modules.set(program.code, module);
     }
     const layout = this.#layout(program);

@@ -49,13 +49,24 @@ export function gradWeightKey({ n, ic, oc, oh, ow, kh, kw, strideW, dilW, groups
   return shapeKey('gradient', { ...dims, d: dilW, s: strideW });
 }
 
-/** Every cut, and for groups of few channels the direct sum. */
+/** Every cut, with about half (`h`) and twice (`d`) as many parts too, and for groups of few channels the direct sum. */
 export function gradWeightCandidates(adapter: Adapter, shape: ConvShape): Candidate<GradWeightPlan>[] {
   const { ic, oc, kh, kw, groups } = shape;
-  const cuts = productCuts(adapter, oc / groups, (ic / groups) * kh * kw).map((cut): Candidate<GradWeightPlan> => {
-    return { id: variantId(cut.variant), value: productPlan(adapter, shape, cut) };
-  });
-  return groups > 1 && oc / groups <= 8 ? [...cuts, { id: 'direct', value: directPlan(adapter, shape) }] : cuts;
+  const candidates: Candidate<GradWeightPlan>[] = [];
+  for (const cut of productCuts(adapter, oc / groups, (ic / groups) * kh * kw)) {
+    const id = variantId(cut.variant);
+    const rule = productPlan(adapter, shape, cut);
+    candidates.push({ id, value: rule });
+    for (const [suffix, parts] of [
+      ['h', 0.5],
+      ['d', 2],
+    ] as const) {
+      const value = productPlan(adapter, shape, cut, parts);
+      if (value.splits !== rule.splits) candidates.push({ id: `${id}${suffix}`, value });
+    }
+  }
+  if (groups > 1 && oc / groups <= 8) candidates.push({ id: 'direct', value: directPlan(adapter, shape) });
+  return candidates;
 }
 
 function directPlan(adapter: Adapter, shape: ConvShape): GradWeightPlan {
@@ -64,8 +75,10 @@ function directPlan(adapter: Adapter, shape: ConvShape): GradWeightPlan {
   return { kind: 'direct', splits, splitImages: share };
 }
 
-function productPlan(adapter: Adapter, { n, oh, ow, groups }: ConvShape, cut: TileCount): GradWeightPlan {
-  const tiles = cut.tilesM * cut.tilesN * groups;
+/** @param parts how many times as many parts as keep the adapter busy by rule */
+function productPlan(adapter: Adapter, { n, oh, ow, groups }: ConvShape, cut: TileCount, parts = 1): GradWeightPlan {
+  // As if there were fewer tiles to keep it busy with.
+  const tiles = (cut.tilesM * cut.tilesN * groups) / parts;
   // Whole images where the batch has enough of them to keep the adapter busy, parts of images otherwise.
   const pixels = oh * ow;
   const wanted = Math.max(1, Math.ceil(busyWorkgroups(adapter) / tiles / n));

@@ -59,6 +59,8 @@ export * from './strides.ts';
 export * from './sumPartials.ts';
 export * from './take.ts';
 export * from './triangleTaps.ts';
+export * from './tune/index.ts';
+export * from './tuned.ts';
 export * from './unary.ts';
 export * from './updateOperands.ts';
 export * from './validConv.ts';

@@ -1,33 +1,17 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { InferenceModel } from '../../engine/inference.ts';
-import { prepareGraph } from '../../engine/prepare.ts';
-import { elementsOf } from '../../engine/value.ts';
 import { writeFileAtomic } from '../../format/node.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { InputError } from '../../graph/errors.ts';
-import { packedParameters } from '../../runtime/packModel.ts';
-import { memoryDataset } from '../../train/data/dataset.ts';
-import { defaultPreprocess, labelOffsetFor } from '../../train/data/preprocess.ts';
-import { TrainingFeed } from '../../train/feed.ts';
-import { Trainer } from '../../train/trainer.ts';
-import { type OpenedData, openTrainingData } from '../data.ts';
-import { addPreprocessOptions, type DataFlags, readDataFlags } from '../dataFlags.ts';
+import { addPreprocessOptions, type DataFlags } from '../dataFlags.ts';
 import { addBatchOption, addGpuOptions, type BatchFlags, wholeNumber } from '../flags.ts';
 import { adapterName } from '../gpu.ts';
-import {
-  addModelOptions,
-  type ClassifierShape,
-  checkClassifier,
-  type ModelFlags,
-  namingFile,
-  type OpenedModel,
-  openModel,
-} from '../model.ts';
+import { addModelOptions, type ModelFlags, openModel } from '../model.ts';
 import { printResult } from '../output.ts';
 import { adviseOn } from '../profile/advice.ts';
 import { type ProfileDocument, profileDocument, subjectTitle } from '../profile/document.ts';
 import { factsOf, factsOfPlan } from '../profile/kernelFacts.ts';
-import { type Measured, type MeasureFlags, measure, type Subject } from '../profile/measure.ts';
+import { type Measured, type MeasureFlags, measure } from '../profile/measure.ts';
+import { prepareInference, prepareTraining } from '../profile/modelSubject.ts';
 import { profilePage } from '../profile/page.ts';
 import { addShaderOptions, readShader, type ShaderFlags, shaderOptions } from '../profile/shaderFlags.ts';
 import { runShader } from '../profile/shaderRun.ts';
@@ -130,68 +114,4 @@ async function report(flags: ProfileFlags, document: ProfileDocument, { profile 
   if (flags.trace) await writeFileAtomic(flags.trace, JSON.stringify(profileTrace(subjectTitle(document), profile)));
   if (flags.html) await writeFileAtomic(flags.html, profilePage(document));
   await printResult(flags, document, describeProfile(document, { layers: flags.layers === true }));
-}
-
-/** Checks everything that can be checked before a GPU is touched, and returns what compiles the rest. */
-function prepareInference(model: OpenedModel, batch: number): (gpu: Gpu) => Promise<Subject> {
-  namingFile(model.path, () => prepareGraph(model.graph, { batch }));
-  return async (gpu) => {
-    const compiled = await InferenceModel.compile(gpu, model.graph, {
-      batch,
-      ...(model.compressed && { parameters: packedParameters(gpu, model.compressed) }),
-    });
-    for (const { name, shape } of compiled.inputs) compiled.write(name, generated(elementsOf(shape)));
-    return compiled;
-  };
-}
-
-async function prepareTraining(
-  model: OpenedModel,
-  flags: ProfileFlags,
-  batch: number,
-): Promise<(gpu: Gpu) => Promise<Subject>> {
-  const classifier = checkClassifier(model);
-  const { dataset, preprocess } =
-    flags.data === undefined
-      ? generatedData(classifier, batch)
-      : await openTrainingData(await readDataFlags({ ...flags, data: flags.data }, model.preprocess), classifier);
-  return async (gpu) => {
-    const trainer = await Trainer.create(gpu, {
-      graph: model.graph,
-      batch,
-      format: dataset,
-      preprocess,
-      augmented: false,
-      batchNorm: 'train',
-      labelSmoothing: 0,
-      // A rate of 0 does all the work of an update and leaves the weights, so that every replay computes the same.
-      optimizer: { kind: 'sgd', learningRate: 0, momentum: 0.9, nesterov: false, weightDecay: 1e-4, scaleRate: 1 },
-    });
-    const labelOffset = labelOffsetFor(preprocess, classifier.outputs);
-    trainer.step(await new TrainingFeed(dataset, { batch, seed: 1, labelOffset }).at(0), 0, 0);
-    return trainer;
-  };
-}
-
-/** Noise of the shape that the model takes, in all of its classes. */
-function generatedData({ inputShape, outputs }: ClassifierShape, count: number): OpenedData {
-  const shape = inputShape.slice(1);
-  const [first, second, third] = shape;
-  // NHWC images are held planar, as every data set is.
-  const isNhwc = shape.length === 3 && first !== 1 && first !== 3 && (third === 1 || third === 3);
-  const sampleShape = isNhwc ? [third!, first!, second!] : shape;
-  const samples = generated(count * elementsOf(sampleShape));
-  const labels = Uint32Array.from({ length: count }, (_, i) => i % outputs);
-  const dataset = memoryDataset({ name: 'generated', split: 'train', sampleShape, classes: outputs, samples, labels });
-  // As many outputs as classes: no label is moved.
-  return { dataset, preprocess: { ...defaultPreprocess('float32'), labelOffset: 0 } };
-}
-
-/** Uniform in [0, 1), the same every time: a linear congruential generator (Numerical Recipes). */
-function generated(count: number): Float32Array<ArrayBuffer> {
-  let state = 1;
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  });
 }

@@ -7,7 +7,7 @@ import { type Profile, profile } from '../../gpu/profile.ts';
 import type { Roof } from '../../kernels/roof.ts';
 import { cachedRoof } from '../../kernels/roofCache.node.ts';
 import type { GpuFlags } from '../flags.ts';
-import { withGpu } from '../gpu.ts';
+import { useTunedChoices, withGpu } from '../gpu.ts';
 import { createProgress } from '../progress.ts';
 
 export interface Subject {
@@ -45,8 +45,10 @@ export async function measure<S extends Subject, T>(
   // The second device's workers would inherit the low priority that the first one's opening leaves.
   const options = { adapter: flags.adapter, keepPriority: true };
   const { gpu } = await openGpu(options);
+  useTunedChoices(gpu);
   try {
     const { gpu: free } = await openGpu({ ...options, disableRobustness: true });
+    useTunedChoices(free);
     try {
       if (gpu.capabilities.kind === 'cpu') setPriority(0, constants.priority.PRIORITY_LOW);
       return await measureOn(flags, gpu, free, prepared, use);
