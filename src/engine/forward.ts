@@ -5,7 +5,7 @@ import { absorbAdds, absorbClamps } from './absorb.ts';
 import type { Builder } from './builder.ts';
 import type { ForwardContext } from './operator.ts';
 import type { ParameterSource } from './parameters.ts';
-import { quantizedInputs } from './quantizedInputs.ts';
+import { quantizedLayers } from './quantizedInputs.ts';
 import { findOperator } from './registry.ts';
 import type { Value } from './value.ts';
 
@@ -43,17 +43,24 @@ export function recordForward(request: ForwardRequest): Tape {
   const additions = request.inferenceOnly ? absorbAdds(graph, shapes) : new Map<Node, never>();
   const done = new Set([...absorbed.values()].map(({ clamp }) => clamp));
   for (const { add } of additions.values()) done.add(add);
-  const quantized = quantizedInputs(graph, store);
+  const quantized = quantizedLayers(graph, shapes, store);
   for (const node of quantized.idle) done.add(node);
-  // Layers that read the same activations share their codes.
   const codes = new Map<string, ActivationInput['codes']>();
+  /** Codes of a quantizer's output, which layers that read the same activations share. */
+  const codesOf = (name: string) => {
+    const known = codes.get(name) ?? new Map();
+    codes.set(name, known);
+    return known;
+  };
   const activationInput = (node: Node): ActivationInput | undefined => {
-    const input = quantized.inputs.get(node);
-    const x = input && values.get(input.value);
-    if (!input || !x) return undefined;
-    const shared = codes.get(node.inputs[0]) ?? new Map();
-    codes.set(node.inputs[0], shared);
-    return { x, quantizer: input, codes: shared };
+    const quantizer = quantized.inputs.get(node);
+    if (!quantizer) return undefined;
+    const padding = quantized.images.get(node.inputs[0])?.padding;
+    return { x: values.get(quantizer.value), quantizer, padding, codes: codesOf(node.inputs[0]) };
+  };
+  const codesOutput = (name: string) => {
+    const images = quantized.written.get(name);
+    return images && { quantizer: images, ...images, codes: codesOf(images.codes) };
   };
   for (const node of graph.nodes) {
     if (done.has(node)) continue;
@@ -70,6 +77,7 @@ export function recordForward(request: ForwardRequest): Tape {
       bounds: after?.bounds,
       residual: addition && values.get(addition.other),
       quantizedInput: activationInput(node),
+      codesOutput: codesOutput((after?.clamp ?? addition?.add ?? node).outputs[0]),
       packed(index) {
         const stored = store.packed?.(node.inputs[index] ?? '');
         if (!stored) return undefined;

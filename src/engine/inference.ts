@@ -7,6 +7,7 @@ import { type Builder, buildPlan, type CompiledPlan } from './builder.ts';
 import { recordForward } from './forward.ts';
 import { type ParameterSource, ParameterStore } from './parameters.ts';
 import { prepareGraph } from './prepare.ts';
+import { loadOperators } from './registry.ts';
 import { elementsOf, type Value } from './value.ts';
 
 export interface InferenceOptions {
@@ -55,6 +56,7 @@ export class InferenceModel {
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
     const { batch, inputShapes, parameters, dispatchesPerSubmit } = options;
     const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
+    await loadOperators(graph);
     const record = (builder: Builder) => {
       const store = adoptParameters(builder, graph, parameters);
       const inputs = new Map(

@@ -1,6 +1,6 @@
 import type { InferShape } from '../graph/shapes.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
-import type { ActivationInput, LayerKernels, PackedLayer } from '../kernels/layerFamily.ts';
+import type { ActivationInput, CodesOutput, LayerKernels, PackedLayer } from '../kernels/layerFamily.ts';
 import type { Builder } from './builder.ts';
 import type { Value } from './value.ts';
 
@@ -42,6 +42,8 @@ export interface ForwardContext extends NodeContext {
   packed(index: number): { weights: PackedLayer; kernels: LayerKernels } | undefined;
   /** Input 0 as the node is to quantize it, where the weights are packed as int8. Then there is no `input(0)`. */
   readonly quantizedInput: ActivationInput | undefined;
+  /** Where output 0 may be written as codes too, or instead: what for. Floats are not wanted where `onlyCodes`. */
+  readonly codesOutput: (CodesOutput & { onlyCodes: boolean }) | undefined;
   /** The output's tensor, made at the first call. The operator must write all of it. */
   output(index?: number): Value<'f32'>;
   /** Declares an output to be the same elements as another value (Reshape and its like): costs nothing. */
@@ -81,6 +83,8 @@ export interface Operator {
   /** Its forward pass heeds `context.residual`, so that an addition after it costs no pass of its own. */
   readonly canAdd?: boolean;
   forward(context: ForwardContext): void;
+  /** Fetches `forward`, where it is a module of its own (see ops/lazily.ts). */
+  load?(): Promise<void>;
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { InferShape } from '../graph/shapes.ts';
+import type { Graph } from '../graph/types.ts';
 import type { Operator } from './operator.ts';
 import { operatorModules } from './ops/index.ts';
 
@@ -10,6 +11,12 @@ export function findOperator(op: string): Operator | undefined {
 
 /** Every operator that can be executed; the rest is folded beforehand or refused. */
 export const supportedOperators: ReadonlySet<string> = new Set(operators.keys());
+
+/** Fetches what the operators of a graph need to be recorded. */
+export async function loadOperators(graph: Graph): Promise<void> {
+  const needed = new Set(graph.nodes.map(({ op }) => operators.get(op)));
+  await Promise.all([...needed].map((operator) => operator?.load?.()));
+}
 
 /** Shape inference of the executable operators, as `graph/` takes it. */
 export function inferOperator(op: string): InferShape | undefined {

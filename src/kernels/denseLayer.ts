@@ -1,7 +1,7 @@
 import { conv } from './conv.ts';
 import { denseProduct } from './denseProduct.ts';
 import { type DenseWeights, packDense } from './denseWeights.ts';
-import { floats, type LayerFamily } from './layerFamily.ts';
+import { floats, floatsOut, type LayerFamily } from './layerFamily.ts';
 import type { PackedOperand } from './packedOperand.ts';
 
 /** Every weight as a code or a half-precision float, unpacked in registers. */
@@ -11,6 +11,11 @@ export const denseLayer: LayerFamily = {
     denseProduct(recorder, { ...call, weights: call.weights as PackedOperand<DenseWeights>, x: floats(call) });
   },
   conv(recorder, call) {
-    conv(recorder, { ...call, weights: call.weights as PackedOperand<DenseWeights>, x: floats(call) });
+    conv(recorder, {
+      ...call,
+      weights: call.weights as PackedOperand<DenseWeights>,
+      x: floats(call),
+      out: floatsOut(call),
+    });
   },
 };

@@ -1,33 +1,63 @@
 import { int8Conv } from './int8Conv.ts';
-import { type QuantizedPlanes, type QuantizedRows, quantizePlanes, quantizeRows } from './int8Planes.ts';
+import { emptyPlanes, type QuantizedPlanes, type QuantizedRows, quantizePlanes, quantizeRows } from './int8Planes.ts';
 import { int8Product } from './int8Product.ts';
 import { type Int8Weights, packInt8 } from './int8Weights.ts';
+import type { Operand } from './kernel.ts';
 import type { ActivationInput, LayerCall, LayerFamily } from './layerFamily.ts';
 import type { PackedOperand } from './packedOperand.ts';
+import type { PlanePadding } from './padPlanes.ts';
 
-/** Bytes times bytes: activations are quantized before the layers that share them. */
+/** Bytes times bytes: activations are quantized before the layers that share them, or by the layer before those. */
 export const int8Layer: LayerFamily = {
+  writesCodes: true,
   pack: (matrix, _, use) => packInt8(matrix, use),
   product(recorder, call) {
     const { m, label } = call;
     const weights = call.weights as PackedOperand<Int8Weights>;
     const input = activations(call);
-    const x = shared(input.codes, 'rows', () =>
-      quantizeRows(recorder, { ...input.quantizer, x: input.x, m, k: weights.k, label: `${label}: quantize` }),
+    const x = shared(input.codes, ROWS, () =>
+      quantizeRows(recorder, {
+        ...input.quantizer,
+        x: floatsOf(input, label),
+        m,
+        k: weights.k,
+        label: `${label}: quantize`,
+      }),
     );
     int8Product(recorder, { ...call, weights, x });
   },
   conv(recorder, call) {
-    if (call.out.elements === 0) return;
-    const { shape, label } = call;
+    const { shape, label, codes, out } = call;
+    const { n, oc, oh, ow } = shape;
+    if (n * oc * oh * ow === 0) return;
     const input = activations(call);
-    const { padTop, padLeft, padBottom, padRight } = shape;
-    const x = shared(input.codes, String([padTop, padLeft, padBottom, padRight]), () =>
-      quantizePlanes(recorder, { ...input.quantizer, x: input.x, shape, label: `${label}: quantize` }),
+    const x = shared(input.codes, PLANES, () =>
+      quantizePlanes(recorder, {
+        ...input.quantizer,
+        x: floatsOf(input, label),
+        shape: { ...shape, ...borders(input.padding) },
+        label: `${label}: quantize`,
+      }),
     );
-    int8Conv(recorder, { ...call, weights: call.weights as PackedOperand<Int8Weights>, x });
+    const next = codes && { ...shape, ic: oc, ih: oh, iw: ow, ...borders(codes.padding) };
+    const written =
+      codes && next && emptyPlanes(recorder, { ...codes.quantizer, shape: next, label: `${label}: codes` });
+    int8Conv(recorder, { ...call, weights: call.weights as PackedOperand<Int8Weights>, x, out, codes: written });
+    if (written) codes.codes.set(PLANES, written);
   },
 };
+
+const ROWS = 'rows';
+const PLANES = 'planes';
+
+function borders(padding: PlanePadding | undefined) {
+  return padding && { padTop: padding.top, padLeft: padding.left, padBottom: padding.bottom, padRight: padding.right };
+}
+
+function floatsOf({ x }: ActivationInput, label: string): Operand<'f32'> {
+  if (x) return x;
+  throw new Error(`${label}: its input is there as codes of another layout only`);
+}
 
 function shared<T extends QuantizedPlanes | QuantizedRows>(
   codes: ActivationInput['codes'],
@@ -41,7 +71,7 @@ function shared<T extends QuantizedPlanes | QuantizedRows>(
   return made;
 }
 
-function activations({ x, label }: LayerCall): ActivationInput {
+function activations({ x, label }: Pick<LayerCall, 'x' | 'label'>): ActivationInput {
   if ('quantizer' in x) return x;
   throw new Error(`${label}: int8 weights need activations with a quantizer`);
 }

@@ -5,6 +5,7 @@ import type { Int8Quantizer, QuantizedPlanes, QuantizedRows } from './int8Planes
 import type { Int8Weights } from './int8Weights.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
+import type { PlanePadding } from './padPlanes.ts';
 import type { SparseWeights } from './sparseFormat.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
@@ -16,10 +17,21 @@ export type PackedLayer = PackedOperand<DenseWeights> | PackedOperand<Int8Weight
 
 /** Activations that a layer is to quantize. */
 export interface ActivationInput {
-  x: Operand<'f32'>;
+  /** Undefined where the layer before it wrote codes and nothing else. */
+  x: Operand<'f32'> | undefined;
   quantizer: Int8Quantizer;
+  /** Of images: the border that all convolutions which read the codes agree on. */
+  padding: PlanePadding | undefined;
   /** Codes that another layer made of them, by the layout: filled and used by the layers that share it. */
   codes: Map<string, QuantizedPlanes | QuantizedRows>;
+}
+
+/** Images that a convolution is to quantize for the layers after it. */
+export interface CodesOutput {
+  quantizer: Int8Quantizer;
+  padding: PlanePadding;
+  /** Where those layers find them. */
+  codes: ActivationInput['codes'];
 }
 
 export interface LayerCall {
@@ -35,12 +47,22 @@ export interface LayerCall {
   label: string;
 }
 
+export interface ConvCall extends Omit<LayerCall, 'out'> {
+  shape: ConvShape;
+  /** Undefined where only codes are wanted. */
+  out: Operand<'f32'> | undefined;
+  /** Only where `LayerKernels.writesCodes`. */
+  codes?: CodesOutput | undefined;
+}
+
 /** The kernels of a form of packed weights. */
 export interface LayerKernels {
+  /** Convolutions quantize what they compute, where asked to. */
+  readonly writesCodes?: boolean;
   /** out [m, rows] = clamp(x [m, k] · Wᵀ + bias + residual). */
   product(recorder: Recorder, call: LayerCall & { m: number }): void;
   /** out = clamp(x * W + bias + residual), a convolution. */
-  conv(recorder: Recorder, call: LayerCall & { shape: ConvShape }): void;
+  conv(recorder: Recorder, call: ConvCall): void;
 }
 
 /**
@@ -51,7 +73,12 @@ export interface LayerFamily extends LayerKernels {
   pack(matrix: WeightMatrix, choice: PackingChoice, use: { groups: number; taps: number }): PackedWeights;
 }
 
-export function floats({ x, label }: LayerCall): Operand<'f32'> {
+export function floats({ x, label }: Pick<LayerCall, 'x' | 'label'>): Operand<'f32'> {
   if (!('quantizer' in x)) return x;
   throw new Error(`${label}: these weights take activations as they are`);
+}
+
+export function floatsOut({ out, label }: ConvCall): Operand<'f32'> {
+  if (out) return out;
+  throw new Error(`${label}: these weights give floats`);
 }

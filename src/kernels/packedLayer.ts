@@ -1,10 +1,9 @@
 /** All forms of packed weights together: for Node, benchmarks and tests. A page loads them one by one. */
 import type { PackingChoice } from './choosePacking.ts';
-import type { ConvShape } from './convShape.ts';
 import { denseLayer } from './denseLayer.ts';
 import { int8Layer } from './int8Layer.ts';
 import type { Recorder } from './kernel.ts';
-import type { LayerCall, LayerFamily, PackedLayer } from './layerFamily.ts';
+import type { ConvCall, LayerCall, LayerFamily, PackedLayer } from './layerFamily.ts';
 import { sparseLayer } from './sparseLayer.ts';
 
 export type { ActivationInput, PackedLayer, PackedWeights } from './layerFamily.ts';
@@ -20,6 +19,6 @@ export function packedProduct(recorder: Recorder, call: LayerCall & { m: number 
 }
 
 /** out = clamp(x * W + bias + residual), a convolution by the kernel of the weights' form. */
-export function packedConv(recorder: Recorder, call: LayerCall & { shape: ConvShape }): void {
+export function packedConv(recorder: Recorder, call: ConvCall): void {
   layerFamily(call.weights.form).conv(recorder, call);
 }

@@ -24,7 +24,9 @@ function forward(context: ForwardContext): void {
     const label = 'convolution';
     const x = context.quantizedInput ?? context.input(X);
     const { weights, kernels } = packed;
-    kernels.conv(builder, { x, weights, bias, residual, out: context.output(), shape, ...bounds, label });
+    const codes = kernels.writesCodes ? context.codesOutput : undefined;
+    const out = codes?.onlyCodes ? undefined : context.output();
+    kernels.conv(builder, { x, weights, bias, residual, out, codes, shape, ...bounds, label });
     return;
   }
   const x = context.input(X);

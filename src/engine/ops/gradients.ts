@@ -3,15 +3,15 @@ import { activationGradients } from './activations.ts';
 import { arithmeticGradients } from './binary.ts';
 import { convolutionGradients } from './conv.ts';
 import { fakeQuantizeGradients } from './fakeQuantize.ts';
-import { gatherGradients } from './gather.ts';
+import { gatherGradients } from './gatherPasses.ts';
 import { denseGradients } from './gemm.ts';
-import { layoutGradients } from './layout.ts';
+import { layoutGradients } from './layoutPasses.ts';
 import { productGradients } from './matmul.ts';
-import { normalizationGradients } from './norm.ts';
-import { padGradients } from './pad.ts';
+import { normalizationGradients } from './normPasses.ts';
+import { padGradients } from './padPasses.ts';
 import { poolGradients } from './pool.ts';
-import { reductionGradients } from './reduce.ts';
-import { softmaxGradients } from './softmax.ts';
+import { reductionGradients } from './reducePasses.ts';
+import { softmaxGradients } from './softmaxPasses.ts';
 import { viewGradients } from './views.ts';
 
 /** Gradients by operator: the backward halves of the modules in `index.ts`. Only what trains may import this. */

@@ -3,12 +3,12 @@ import { activations } from './activations.ts';
 import { arithmetic } from './binary.ts';
 import { convolutions } from './conv.ts';
 import { fakeQuantize } from './fakeQuantize.ts';
-import { gather } from './gather.ts';
+import { gathers } from './gather.ts';
 import { denseLayers } from './gemm.ts';
 import { layouts } from './layout.ts';
 import { matrixProducts } from './matmul.ts';
 import { normalizations } from './norm.ts';
-import { pad } from './pad.ts';
+import { pads } from './pad.ts';
 import { poolings } from './pool.ts';
 import { reductions } from './reduce.ts';
 import { softmaxes } from './softmax.ts';
@@ -20,7 +20,8 @@ export const operatorModules: readonly (readonly Operator[])[] = [
   normalizations,
   poolings,
   layouts,
-  [pad, gather],
+  pads,
+  gathers,
   arithmetic,
   convolutions,
   denseLayers,

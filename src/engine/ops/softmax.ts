@@ -1,40 +1,8 @@
-import { intAttribute } from '../../graph/attributes.ts';
-import { resolveAxis } from '../../graph/infer/common.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
-import type { Node } from '../../graph/types.ts';
-import { type Lines, softmax, softmaxBackward } from '../../kernels/softmax.ts';
-import type { BackwardContext, Gradients, Operator } from '../operator.ts';
-import { elementsOf } from '../value.ts';
+import type { Operator } from '../operator.ts';
+import { lazily } from './lazily.ts';
 
-/** The lines along the attribute `axis` (default: the last; the importer rewrites the older opsets' flattened form). */
-export function softmaxGeometry(node: Node, shape: readonly number[]): Lines {
-  const axis = resolveAxis(node, intAttribute(node, 'axis', -1), shape.length);
-  const length = shape[axis]!;
-  const inner = elementsOf(shape.slice(axis + 1));
-  return { lines: elementsOf(shape.slice(0, axis)) * inner, length, inner };
-}
-
-const isLog = (op: string) => op === 'LogSoftmax';
-
-export const softmaxes: readonly Operator[] = ['Softmax', 'LogSoftmax'].map((op) => ({
-  op,
-  infer: inferers[op]!,
-  attributes: ['axis'],
-  forward(context) {
-    const lines = softmaxGeometry(context.node, context.inputShape(0));
-    softmax(context.builder, { x: context.input(0), y: context.output(), log: isLog(op), lines });
-  },
-}));
-
-function backward(context: BackwardContext): void {
-  if (!context.wants(0)) return;
-  softmaxBackward(context.builder, {
-    y: context.output(),
-    dy: context.outputGradient(),
-    dx: context.inputGradient(0),
-    log: isLog(context.node.op),
-    lines: softmaxGeometry(context.node, context.inputShape(0)),
-  });
-}
-
-export const softmaxGradients: Gradients = { Softmax: backward, LogSoftmax: backward };
+export const softmaxes: readonly Operator[] = lazily(
+  () => import('./softmaxPasses.ts'),
+  ['Softmax', 'LogSoftmax'].map((op) => ({ op, infer: inferers[op]!, attributes: ['axis'] })),
+);
