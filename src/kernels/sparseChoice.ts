@@ -1,11 +1,7 @@
 import { type Adapter, cutProduct } from './productVariant.ts';
-import { packBlocks } from './sparseBlocks.ts';
 import { chooseSparseVariant, windowCost } from './sparseDispatch.ts';
-import { type SparseLayout, type SparseWeights, setsFor, WINDOW } from './sparseFormat.ts';
-import { packNM } from './sparseNM.ts';
+import { type SparseLayout, setsFor, WINDOW } from './sparseFormat.ts';
 import type { SparsityPattern } from './sparsePattern.ts';
-import { packRows } from './sparseRows.ts';
-import type { WeightMatrix } from './weightMatrix.ts';
 
 /** A form, or `dense`, and why, as a sentence's end. */
 export type SparseChoice =
@@ -43,17 +39,6 @@ export function chooseSparse(adapter: Adapter, { pattern, m }: { pattern: Sparsi
   const { form, name } = candidates[best]!;
   const reason = `${percent}: as ${name} it is put at ${(1 / gain).toFixed(2)} of the time of float32`;
   return gain < MARGIN ? { form: 'dense', reason } : ({ ...form, reason } as SparseChoice);
-}
-
-/** Packs as chosen. */
-export function packSparse(
-  matrix: WeightMatrix,
-  choice: Exclude<SparseChoice, { form: 'dense' }>,
-  options: { groups?: number } = {},
-): SparseWeights {
-  if (choice.form === 'rows') return packRows(matrix, options);
-  if (choice.form === 'nm') return packNM(matrix, choice.n, choice.m, options);
-  return packBlocks(matrix, choice.blockRows, choice.blockK, options);
 }
 
 function candidatesOf(pattern: SparsityPattern, valueBits: SparseLayout['valueBits']): Candidate[] {
