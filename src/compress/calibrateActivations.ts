@@ -2,6 +2,7 @@ import { buildPlan } from '../engine/builder.ts';
 import { recordForward } from '../engine/forward.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { prepareGraph } from '../engine/prepare.ts';
+import { loadOperators } from '../engine/registry.ts';
 import type { Value } from '../engine/value.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -40,6 +41,7 @@ export async function calibrateActivations(
   const batch = Math.min(BATCH, dataset.size);
   const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch });
   const inputName = checkedInput(graph, shapes, dataset, options.preprocess);
+  await loadOperators(graph);
   const { compiled, parts } = await buildPlan(gpu, 'calibration', (builder) => {
     const store = builder.adopt(new ParameterStore(gpu, graph));
     const input = recordInput(builder, {

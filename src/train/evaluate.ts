@@ -2,6 +2,7 @@ import { buildPlan } from '../engine/builder.ts';
 import { recordForward } from '../engine/forward.ts';
 import { adoptParameters, type InferenceOptions } from '../engine/inference.ts';
 import { prepareGraph } from '../engine/prepare.ts';
+import { loadOperators } from '../engine/registry.ts';
 import type { Value } from '../engine/value.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
 import { LimitError } from '../gpu/errors.ts';
@@ -71,6 +72,7 @@ async function evaluateAt(
   const input = checkedInput(graph, shapes, dataset, options.preprocess);
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
   const steps = Math.ceil(dataset.size / batch);
+  await loadOperators(graph);
   const { compiled, parts } = await buildPlan(gpu, 'evaluation', (builder) => {
     const store = adoptParameters(builder, graph, options.parameters);
     const { value, labels, write } = recordInput(builder, {

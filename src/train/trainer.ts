@@ -3,6 +3,7 @@ import { type Builder, buildPlan, type CompiledPlan } from '../engine/builder.ts
 import { recordForward } from '../engine/forward.ts';
 import { ParameterStore } from '../engine/parameters.ts';
 import { prepareGraph } from '../engine/prepare.ts';
+import { loadOperators } from '../engine/registry.ts';
 import type { Value } from '../engine/value.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
@@ -90,6 +91,8 @@ export class Trainer {
     const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch: options.batch });
     checkedInput(graph, shapes, options.format, options.preprocess);
     matchClasses(graph, shapes, options.format, options.preprocess);
+    await loadOperators(graph);
+    if (options.teacher) await loadOperators(options.teacher.graph);
     const { compiled, parts } = await buildPlan(gpu, 'training step', (builder) =>
       recordStep(builder, graph, shapes, options),
     );

@@ -3,7 +3,7 @@ import { Builder } from '../../src/engine/builder.ts';
 import { checkGraph } from '../../src/engine/check.ts';
 import { recordForward } from '../../src/engine/forward.ts';
 import { ParameterStore } from '../../src/engine/parameters.ts';
-import { inferOperator } from '../../src/engine/registry.ts';
+import { inferOperator, loadOperators } from '../../src/engine/registry.ts';
 import type { Value } from '../../src/engine/value.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { inferShapes } from '../../src/graph/shapes.ts';
@@ -46,6 +46,7 @@ export async function runGraph(gpu: Gpu, run: GraphRun): Promise<GraphResult> {
     return builder.own(shape, 'f32', label);
   };
   const inputs = new Map(graph.inputs.map(({ name }) => [name, own(name, name)]));
+  await loadOperators(graph);
   const tape = recordForward({ builder, graph, shapes, store, inputs, training, inferenceOnly });
   const results = new Map<string, Value<'f32'>>();
   for (const { name } of graph.outputs) {

@@ -4,6 +4,6 @@ import { lazily } from './lazily.ts';
 
 /** Gather of data at indices that are known beforehand; where they are computed from data, the node is refused. */
 export const gathers: readonly Operator[] = lazily(
-  () => import('./gatherPasses.ts'),
+  () => import('./movingPasses.ts'),
   [{ op: 'Gather', infer: inferers.Gather!, attributes: ['axis'] }],
 );

@@ -3,6 +3,6 @@ import type { Operator } from '../operator.ts';
 import { lazily } from './lazily.ts';
 
 export const reductions: readonly Operator[] = lazily(
-  () => import('./reducePasses.ts'),
+  () => import('./summingPasses.ts'),
   [{ op: 'ReduceMean', infer: inferers.ReduceMean!, attributes: ['keepdims', 'noop_with_empty_axes'] }],
 );

@@ -3,6 +3,6 @@ import type { Operator } from '../operator.ts';
 import { lazily } from './lazily.ts';
 
 export const softmaxes: readonly Operator[] = lazily(
-  () => import('./softmaxPasses.ts'),
+  () => import('./summingPasses.ts'),
   ['Softmax', 'LogSoftmax'].map((op) => ({ op, infer: inferers[op]!, attributes: ['axis'] })),
 );

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { softmaxGeometry } from '../../../src/engine/ops/softmax.ts';
+import { softmaxGeometry } from '../../../src/engine/ops/softmaxPasses.ts';
 import { checkGradients } from '../../support/gradient.ts';
 import { randomFloats } from '../../support/numbers.ts';
 
