@@ -1,6 +1,6 @@
 import { type Adapter, cutProduct } from './productVariant.ts';
 import { chooseSparseVariant, windowCost } from './sparseDispatch.ts';
-import { type SparseLayout, setsFor, WINDOW } from './sparseFormat.ts';
+import { recordWords, type SparseLayout, setsFor, WINDOW } from './sparseFormat.ts';
 import type { SparsityPattern } from './sparsePattern.ts';
 
 /** A form, or `dense`, and why, as a sentence's end. */
@@ -10,14 +10,14 @@ export type SparseChoice =
   | { form: 'nm'; n: number; m: number; reason: string }
   | { form: 'blocks'; blockRows: number; blockK: number; reason: string };
 
-type Candidate = { form: SparseChoice; name: string; layout: SparseLayout; windows: number };
+type Candidate = { form: SparseChoice; name: string; layout: SparseLayout; tiles: number; windows: number };
 
 /** A sparse kernel must promise so much to be taken: the estimates are within about a third of what was measured. */
 const MARGIN = 1.15;
 
 /**
- * The form that is fastest for m columns (vectors of a dense layer, or pixels of all images), or `dense` where none beats
- * the float32 kernel. Times on GPUs are estimates, not measurements. On SwiftShader, whose compiler unrolls no loops and
+ * The form that does best for m columns (vectors of a dense layer, or pixels of all images) by its time and a little by
+ * its memory, or `dense` where none beats the float32 kernel. Times on GPUs are estimates, not measurements. On SwiftShader, whose compiler unrolls no loops and
  * so keeps a tile's sums in memory, every form was measured to take two to six times as long as float32.
  */
 export function chooseSparse(adapter: Adapter, { pattern, m }: { pattern: SparsityPattern; m: number }): SparseChoice {
@@ -34,7 +34,11 @@ export function chooseSparse(adapter: Adapter, { pattern, m }: { pattern: Sparsi
   const candidates = candidatesOf(pattern, valueBits);
   const dense = denseCost(adapter, rows / groups, k, m) * groups;
   const costs = candidates.map((candidate) => sparseCost(adapter, candidate, m));
-  const best = costs.indexOf(Math.min(...costs));
+  // As for the tiles of rows: a quarter less memory weighs as much as 7 % of time.
+  const scores = candidates.map(
+    ({ layout, windows }, i) => costs[i]! * (1 + windows * recordWords(layout).all) ** 0.25,
+  );
+  const best = scores.indexOf(Math.min(...scores));
   const gain = dense / Math.max(1, costs[best]!);
   const { form, name } = candidates[best]!;
   const reason = `${percent}: as ${name} it is put at ${(1 / gain).toFixed(2)} of the time of float32`;
@@ -46,16 +50,24 @@ function candidatesOf(pattern: SparsityPattern, valueBits: SparseLayout['valueBi
   const termBits = k > 65536 ? 32 : 16;
   const sets = setsFor(rows / groups);
   const reason = '';
+  const tilesOf = (height: number) => groups * Math.ceil(rows / groups / height);
   const candidates: Candidate[] = [];
-  if (unstructured) candidates.push({ form: { form: 'rows', reason }, name: 'rows', ...unstructured });
+  if (unstructured)
+    candidates.push({
+      form: { form: 'rows', reason },
+      name: 'rows',
+      ...unstructured,
+      tiles: tilesOf(8 * unstructured.layout.sets),
+    });
   if (nm) {
     const { n, m } = nm;
-    const tiles = groups * Math.ceil(rows / groups / (8 * sets));
+    const tiles = tilesOf(8 * sets);
     const [indexBits, groupSlots] = m === 4 ? [2 as const, n] : [4 as const, 0];
     candidates.push({
       form: { form: 'nm', n, m, reason },
       name: `${n}:${m}`,
       layout: { sets, slots: (n * WINDOW) / m, indexBits, groupSlots, termBits: 0, valueBits },
+      tiles,
       windows: tiles * Math.ceil(k / WINDOW),
     });
   }
@@ -64,6 +76,7 @@ function candidatesOf(pattern: SparsityPattern, valueBits: SparseLayout['valueBi
       form: { form: 'blocks', blockRows: height, blockK: 1, reason },
       name: `blocks of ${height} rows`,
       layout: { sets: height / 8, slots: WINDOW, indexBits: 0, groupSlots: 0, termBits, valueBits },
+      tiles: tilesOf(height),
       windows,
     });
   }
@@ -71,16 +84,21 @@ function candidatesOf(pattern: SparsityPattern, valueBits: SparseLayout['valueBi
 }
 
 /** Both costs are in multiply-adds of a subgroup's lanes on a CPU adapter, or of a workgroup's on a GPU. */
-function sparseCost(adapter: Adapter, { layout, windows }: Candidate, m: number): number {
+function sparseCost(adapter: Adapter, { layout, windows, tiles }: Candidate, m: number): number {
   const variant = chooseSparseVariant(adapter, layout, m);
   if (variant.kind === 'subgroup')
     return windows * Math.ceil(m / variant.columns) * windowCost(layout, variant.columns);
   // Not measured: a slot costs a load of a weight and one of four columns for four multiply-adds, where a dense tile
-  // makes sixteen of two loads. Weights are read once for every tile of columns.
+  // makes sixteen of two loads. Weights are read once for every tile of columns. Sums are not split among workgroups.
   const columns = 4 * variant.across;
+  const across = Math.ceil(m / columns);
   const words = (layout.sets * layout.slots * layout.valueBits) / 4 + 8;
-  return windows * Math.ceil(m / columns) * (4 * layout.sets * 8 * layout.slots * columns + GPU_LOAD * words);
+  const idle = Math.max(1, GPU_WORKGROUPS / (tiles * across));
+  return idle * windows * across * (4 * layout.sets * 8 * layout.slots * columns + GPU_LOAD * words);
 }
+
+/** Workgroups below which a GPU is not busy. */
+const GPU_WORKGROUPS = 64;
 
 /** A word of weights from memory, in multiply-adds, on a GPU. */
 const GPU_LOAD = 16;

@@ -17,9 +17,8 @@
  * The words: for every tile its first window, and the number of windows at the end (`tiles` + 1); at `order` for every
  * row of every tile its number, beyond all rows where a group's last tile has none; at `scales`, of integer codes, its
  * scale as f32; at `records` a record for every window: its list of terms (eight of `termBits`, absent where it is 0), then
- * for each of the eight rows of a set its words: indices, then weights, fields of
- * `indexBits` and `valueBits` for slot j = set·slots + slot, both packed from the low bits up into
- * words of their own. `rowWord` says where they lie.
+ * for each of the eight rows of a set its words: indices, then weights, fields of `indexBits` and `valueBits` for slot
+ * j = set·slots + slot, both packed from the low bits up into words of their own. `rowWord` says where they lie.
  */
 export interface SparseWeights {
   readonly form: 'rows' | 'nm' | 'blocks';
@@ -36,8 +35,8 @@ export interface SparseWeights {
   readonly windows: number;
   /** Weights that are not zero. */
   readonly nonzeros: number;
+  /** Where these parts begin, in words; `scales` is 0 where the weights are floats. */
   readonly order: number;
-  /** 0 where the weights are floats. */
   readonly scales: number;
   readonly records: number;
 }

@@ -105,8 +105,10 @@ describe('the choice of a sparse form', () => {
     });
   });
 
-  it('takes more for granted of no GPU', () => {
-    expect(chosen(gpu, maskedMatrix(512, 512, unstructured(1, 0.05)), 32).form).not.toBe('dense');
+  it('trusts its estimates of a GPU where the weights are few and the columns many', () => {
+    const few = maskedMatrix(512, 512, unstructured(1, 0.05));
+    expect(chosen(gpu, few, 1024).form).not.toBe('dense');
+    expect(chosen(gpu, maskedMatrix(64, 512, unstructured(1, 0.05)), 1).form).toBe('dense');
     expect(chosen(gpu, maskedMatrix(512, 512, unstructured(1, 0.5)), 256).form).toBe('dense');
     expect(chosen(gpu, maskedMatrix(512, 512, nOfM(2, 4)), 4096).form).toBe('dense');
   });
