@@ -13,8 +13,8 @@ const CANDIDATES = 256;
  * @param k number of terms
  */
 export function fillWindows(terms: readonly (readonly number[])[], k: number, slots: number): SparseWindow[] {
-  const { low, high } = columnsOf(terms, k);
-  const waiting = byCount(low, high);
+  const { low, high, counts } = columnsOf(terms, k);
+  const waiting = byCount(counts);
   const windows: SparseWindow[] = [];
   while (waiting.length > 0) {
     const chosen: number[] = [];
@@ -23,7 +23,7 @@ export function fillWindows(terms: readonly (readonly number[])[], k: number, sl
     let freeLow = -1;
     let freeHigh = -1;
     while (chosen.length < WINDOW) {
-      const at = pickColumn(waiting, low, high, freeLow, freeHigh);
+      const at = pickColumn(waiting, low, high, counts, freeLow, freeHigh);
       if (at < 0) break;
       const column = waiting[at]!;
       const takenLow = low[column]! & freeLow;
@@ -38,6 +38,7 @@ export function fillWindows(terms: readonly (readonly number[])[], k: number, sl
           const row = first + 31 - Math.clz32(bits & -bits);
           places[row * slots + used[row]!] = chosen.length;
           used[row]!++;
+          counts[column]!--;
           if (used[row] === slots) {
             if (first === 0) freeLow &= ~(1 << row);
             else freeHigh &= ~(1 << (row - 32));
@@ -45,43 +46,52 @@ export function fillWindows(terms: readonly (readonly number[])[], k: number, sl
         }
       }
       chosen.push(column);
-      if ((low[column]! | high[column]!) === 0) waiting.splice(at, 1);
+      if (counts[column] === 0) waiting.splice(at, 1);
     }
     windows.push({ terms: chosen, slots: places });
   }
   return windows;
 }
 
-/** The rows that have a weight at each term, as bits. */
-function columnsOf(terms: readonly (readonly number[])[], k: number): { low: Int32Array; high: Int32Array } {
+/** The rows that have a weight at each term, as bits, and how many they are. */
+function columnsOf(terms: readonly (readonly number[])[], k: number) {
   const low = new Int32Array(k);
   const high = new Int32Array(k);
+  const counts = new Uint8Array(k);
   terms.forEach((own, row) => {
     const half = row < 32 ? low : high;
-    for (const term of own) half[term]! |= 1 << (row & 31);
+    for (const term of own) {
+      half[term]! |= 1 << (row & 31);
+      counts[term]!++;
+    }
   });
-  return { low, high };
+  return { low, high, counts };
 }
 
 /** Columns with a weight, fullest first. */
-function byCount(low: Int32Array, high: Int32Array): number[] {
+function byCount(counts: Uint8Array): number[] {
   const columns: number[] = [];
-  for (let column = 0; column < low.length; column++) if ((low[column]! | high[column]!) !== 0) columns.push(column);
-  const counts = low.map((bits, column) => ones(bits) + ones(high[column]!));
+  for (let column = 0; column < counts.length; column++) if (counts[column]! > 0) columns.push(column);
   return columns.sort((a, b) => counts[b]! - counts[a]! || a - b);
 }
 
-function pickColumn(waiting: readonly number[], low: Int32Array, high: Int32Array, freeLow: number, freeHigh: number) {
+function pickColumn(
+  waiting: readonly number[],
+  low: Int32Array,
+  high: Int32Array,
+  counts: Uint8Array,
+  freeLow: number,
+  freeHigh: number,
+): number {
   let best = Number.NEGATIVE_INFINITY;
   let at = -1;
   const end = Math.min(waiting.length, CANDIDATES);
   for (let i = 0; i < end; i++) {
     const column = waiting[i]!;
     const brought = ones(low[column]! & freeLow) + ones(high[column]! & freeHigh);
-    if (brought === 0) continue;
-    const left = ones(low[column]! & ~freeLow) + ones(high[column]! & ~freeHigh);
-    const score = 2 * brought - 3 * left;
-    if (score > best) {
+    // Twice what is brought less three times what is left behind.
+    const score = 5 * brought - 3 * counts[column]!;
+    if (brought > 0 && score > best) {
       best = score;
       at = i;
     }
