@@ -1,5 +1,6 @@
-// int8_matvec_subgroup for GPUs, and wherever subgroups are missing: a workgroup takes ROWS rows of the weights, SPLITS
-// invocations on each, which sum every SPLITS-th word of k; their sums are added in workgroup memory.
+// A dense layer of quantized rows (quantize_rows) with packed int8 weights for up to four rows of x at a time, exact in
+// int32: for GPUs, and wherever subgroups are missing. A workgroup takes ROWS rows of the weights, SPLITS invocations on
+// each, which sum every SPLITS-th word of k; their sums are added in workgroup memory.
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded;
 import package::common::int8::dot4;

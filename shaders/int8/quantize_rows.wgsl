@@ -1,4 +1,5 @@
-// Quantizes the rows of x = [rows][k] into words of four neighbours: [rows][ceil(k / 4)]. Codes behind k are zero's.
+// Quantizes the rows of x = [rows][k] into words of four neighbours, in whole fours: [rows][words]. Codes behind k are
+// zero's.
 import package::common::grid::linear_workgroup;
 import package::common::int8::{codes_of, pack_bytes};
 
@@ -9,7 +10,7 @@ struct Args {
 }
 
 override WG: u32 = 64;
-// vec4f where rows are whole words (WHOLE).
+// vec4f where rows are whole fours of words (WHOLE).
 alias T = vec4f;
 const WHOLE: bool = true;
 

@@ -42,9 +42,10 @@ export function int8Conv(recorder: Recorder, call: Int8Conv): void {
     throw new Error(`${label}: weights of ${weights.rows} × ${weights.k} for ${oc} × ${(ic / groups) * kh * kw}`);
   }
   if (weights.taps !== kh * kw) throw new Error(`${label}: weights packed for ${weights.taps} taps, not ${kh * kw}`);
-  if (x.h * x.w * kh * kw * groups === 1 && planesHeight(x) * planesWidth(x) === 1 && out && !codes) {
-    // Images of one pixel are the rows of a dense layer.
-    int8Product(recorder, { ...call, x: { ...x, m: n, k: ic }, out, m: n, label });
+  const onePixel = x.h * x.w * kh * kw * groups === 1 && planesHeight(x) * planesWidth(x) === 1;
+  if (onePixel && ic % 16 === 0 && out && !codes) {
+    // Images of one pixel are the rows of a dense layer, if these are whole fours of words.
+    int8Product(recorder, { ...call, x: { ...x, m: n, k: ic, rowWords: ic / 4 }, out, m: n, label });
     return;
   }
   const rowWords = planesWidth(x);

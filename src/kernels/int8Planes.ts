@@ -32,11 +32,12 @@ export interface QuantizedPlanes extends StoredCodes {
   readonly padding: PlanePadding;
 }
 
-/** Quantized rows: [m][ceil(k / 4)] words of four neighbours. */
+/** Quantized rows: [m][rowWords] words of four neighbours. What follows the last one is zero. */
 export interface QuantizedRows extends StoredCodes {
   readonly operand: Operand<'u32'>;
   readonly m: number;
   readonly k: number;
+  readonly rowWords: number;
 }
 
 const WG = 64;
@@ -150,7 +151,7 @@ export function emptyPlanes(
   return planesFor(recorder, shape, quantizer, operand, label);
 }
 
-/** Quantizes x [m, k], the input of a dense layer. */
+/** Quantizes x [m, k], the input of a dense layer. Its rows take whole fours of words, which kernels load at once. */
 export function quantizeRows(
   recorder: Recorder,
   {
@@ -164,11 +165,11 @@ export function quantizeRows(
 ): QuantizedRows {
   const stored = storedCodes(quantizer);
   const { scale, low, high, shift } = stored;
-  const words = Math.ceil(k / 4);
+  const words = 4 * Math.ceil(k / 16);
   const n = m * words;
   const out = operand ?? recorder.temporary('u32', Math.max(1, n), label);
   if (n > 0) {
-    const whole = k % 4 === 0;
+    const whole = k % 16 === 0;
     const { wg, span, workgroups } = spread(recorder.capabilities, n);
     recorder.dispatch(quantizeRowsShader, {
       operands: { x, out },
@@ -178,5 +179,5 @@ export function quantizeRows(
       label,
     });
   }
-  return { ...stored, operand: out, m, k };
+  return { ...stored, operand: out, m, k, rowWords: words };
 }

@@ -1,4 +1,4 @@
-import { int8MatvecSubgroupShader } from './generated/int8/int8MatvecSubgroup.ts';
+import { int8DenseSubgroupShader } from './generated/int8/int8DenseSubgroup.ts';
 import { int8MatvecTiledShader } from './generated/int8/int8MatvecTiled.ts';
 import { withDot } from './int8Dot.ts';
 import type { Int8Output } from './int8Output.ts';
@@ -18,18 +18,28 @@ export interface Int8Product extends Omit<Int8Output, 'codes'> {
   m: number;
 }
 
-export type Int8ProductVariant = { kind: 'tiles' } | { kind: 'matvec'; columns: number; subgroup?: number };
+/**
+ * `subgroup`: tiles of `columns` rows of x, without workgroup memory, for adapters that run on a CPU. On others, `matvec`:
+ * up to four rows of x at a time; `tiles`: many.
+ */
+export type Int8ProductVariant =
+  | { kind: 'subgroup'; subgroup: number; columns: number }
+  | { kind: 'matvec'; columns: number }
+  | { kind: 'tiles' };
 
-/** Rows of x up to which a matrix-vector product, four rows at a time at most, takes less time than mostly empty tiles. */
+/** Rows of x up to which a matrix-vector product beats mostly empty tiles on a GPU. */
 const MOST_COLUMNS = 8;
-/** Rows of a workgroup of the tiled kernel. */
-const TILED_ROWS = 32;
+/** Rows of a workgroup of the matrix-vector kernel. */
+const MATVEC_ROWS = 32;
 
 export function chooseInt8Product(adapter: Adapter, { m, rows }: { m: number; rows: number }): Int8ProductVariant {
-  if (m > MOST_COLUMNS) return { kind: 'tiles' };
   const { variant } = cutProduct(adapter, rows, m);
-  const columns = Math.min(m, 4);
-  return { kind: 'matvec', columns, ...(variant.kind === 'subgroup' && { subgroup: variant.subgroup }) };
+  if (variant.kind === 'tiled')
+    return m > MOST_COLUMNS ? { kind: 'tiles' } : { kind: 'matvec', columns: Math.min(m, 4) };
+  // The loads of a tile's weights cost about as much as the work of four rows of x.
+  const cost = (columns: number) => Math.ceil(m / columns) * (columns + 4);
+  const columns = [8, 4, 2, 1].reduce((best, next) => (cost(next) < cost(best) ? next : best));
+  return { kind: 'subgroup', subgroup: variant.subgroup, columns };
 }
 
 /** out [m, rows] = clamp(x [m, k] · Wᵀ + bias + residual) with both operands quantized; the sums are exact in int32. */
@@ -39,41 +49,48 @@ export function int8Product(recorder: Recorder, call: Int8Product): void {
   if (m * rows === 0) return;
   if (x.m !== m || x.k !== k) throw new Error(`${label}: x of ${x.m} × ${x.k} for ${m} × ${k}`);
   if (weights.groups !== 1 || weights.taps !== 1) throw new Error(`${label}: weights packed for a convolution`);
-  const words = Math.ceil(k / 4);
   const variant = chooseInt8Product(recorder.capabilities, { m, rows });
   if (variant.kind === 'tiles') {
     // Every row of x is an image of one pixel.
-    const xAt = { offset: 0, word: 1, ky: 0, kx: 0, image: words, oy: 0, ox: 0 };
+    const xAt = { offset: 0, word: 1, ky: 0, kx: 0, image: x.rowWords, oy: 0, ox: 0 };
     int8Tiles(recorder, { ...call, shape: { n: m, channels: rows, h: 1, w: 1 }, kw: 1, xAt, label });
     return;
   }
-  const { columns, subgroup } = variant;
-  const quads = weights.rowStride / 4;
-  const perGroup = subgroup === undefined ? TILED_ROWS : 4 * subgroup;
+  const isSubgroup = variant.kind === 'subgroup';
+  const perGroup = isSubgroup ? 4 * variant.subgroup : MATVEC_ROWS;
   const rowGroups = Math.ceil(rows / perGroup);
-  // The subgroup kernel reads whole vectors.
-  const unit = subgroup === undefined ? 1 : 4;
   const nothing = !bias || !residual ? recorder.temporary('f32', 4, 'nothing to add') : undefined;
-  const shared = {
-    operands: { x: x.operand, weights: weights.operand, bias: bias ?? nothing!, residual: residual ?? nothing!, out },
-    args: {
-      ...{ m: rows, n: m, words, x_row: words, quads, scales: at.scales / unit, sums: at.sums / unit },
-      ...{ zero: 0 - x.shift, x_scale: x.scale },
-      ...{ row_groups: rowGroups, bias: bias ? 1 : 0, residual: residual ? 1 : 0, lo, hi },
-    },
-    workgroups: grid(rowGroups * Math.ceil(m / columns), 1),
-    work: { ops: 2 * rows * k * m },
-    label,
+  const operands = {
+    x: x.operand,
+    weights: weights.operand,
+    bias: bias ?? nothing!,
+    residual: residual ?? nothing!,
+    out,
   };
-  if (subgroup !== undefined) {
-    recorder.dispatch(int8MatvecSubgroupShader, {
-      ...shared,
+  const args = {
+    ...{ m: rows, n: m, quads: weights.rowStride / 4, row_groups: rowGroups, zero: 0 - x.shift, x_scale: x.scale },
+    ...{ bias: bias ? 1 : 0, residual: residual ? 1 : 0, lo, hi },
+  };
+  const workgroups = grid(rowGroups * Math.ceil(m / variant.columns), 1);
+  const work = { ops: 2 * rows * k * m };
+  if (isSubgroup) {
+    const { subgroup, columns } = variant;
+    recorder.dispatch(withDot(int8DenseSubgroupShader, recorder.capabilities), {
+      operands,
+      args: { ...args, fours: Math.ceil(k / 16), x_row: x.rowWords / 4, scales: at.scales / 4, sums: at.sums / 4 },
       tunables: { SUBGROUP: subgroup, COLUMNS: columns, WG: subgroup },
+      workgroups,
+      work,
+      label,
     });
   } else {
     recorder.dispatch(withDot(int8MatvecTiledShader, recorder.capabilities), {
-      ...shared,
-      tunables: { COLUMNS: columns, ROWS: TILED_ROWS },
+      operands,
+      args: { ...args, words: Math.ceil(k / 4), x_row: x.rowWords, scales: at.scales, sums: at.sums },
+      tunables: { COLUMNS: variant.columns, ROWS: MATVEC_ROWS },
+      workgroups,
+      work,
+      label,
     });
   }
 }

@@ -32,6 +32,7 @@ const cases: [name: string, x: number[], w: number[], attributes: Attributes, le
   ['5x2, dilation 2', [1, 6, 11, 10], [3, 6, 5, 2], { pads: [2, 0, 1, 1], dilations: [2, 2] }, SIGNED],
   ['1x1', [2, 33, 5, 9], [40, 33, 1, 1], {}, UNSIGNED],
   ['1x1, too long for floats', [1, 2500, 1, 3], [5, 2500, 1, 1], {}, SIGNED],
+  ['1x1 image of whole words', [3, 32, 1, 1], [6, 32, 1, 1], {}, UNSIGNED],
   ['1x1 image', [1, 7, 1, 1], [5, 7, 1, 1], {}, SIGNED],
   ['groups of whole words', [2, 8, 6, 8], [24, 4, 3, 3], { group: 2, pads: [1, 1, 1, 1] }, UNSIGNED],
   ['groups of 6', [1, 18, 5, 6], [9, 6, 3, 2], { group: 3, dilations: [2, 1] }, UNSIGNED],

@@ -74,9 +74,9 @@ describe.each(KINDS)('int8 dense layers as a %s computes them', (kind) => {
   });
 });
 
-it('multiplies without dot4I8Packed', async () => {
+it.each(KINDS)('multiplies without dot4I8Packed as a %s', async (kind) => {
   const direct = new DirectRecorder(await testGpu());
-  const plain = { ...recorderOfKind(direct, 'gpu'), capabilities: { ...direct.capabilities, kind: 'gpu' as const } };
+  const plain = recorderOfKind(direct, kind);
   const without = { ...plain, capabilities: { ...plain.capabilities, packedDot: false } };
   const calls: string[] = [];
   const watched = {
@@ -99,7 +99,7 @@ it('multiplies without dot4I8Packed', async () => {
       return out;
     });
   });
-  // The two kernels of groups that straddle words.
+  // Groups that straddle words.
   const attributes = { group: 2 };
   const node: Node = { name: 'conv', op: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes };
   const shape = convGeometry(node, [1, 10, 4, 5], [6, 5, 2, 2]);
@@ -172,10 +172,14 @@ it('computes what fake quantization and a float kernel do', async () => {
   direct.dispose();
 });
 
-it('takes tiles for many rows of x', () => {
+it('takes tiles of as many rows of x as there are', () => {
   const cpu = { kind: 'cpu', subgroupSize: 8 } as const;
-  expect(chooseInt8Product(cpu, { m: 32, rows: 1000 })).toEqual({ kind: 'tiles' });
-  expect(chooseInt8Product(cpu, { m: 1, rows: 1000 })).toEqual({ kind: 'matvec', columns: 1, subgroup: 8 });
-  expect(chooseInt8Product(cpu, { m: 6, rows: 10 })).toEqual({ kind: 'matvec', columns: 4, subgroup: 8 });
+  const columns = (m: number) => chooseInt8Product(cpu, { m, rows: 1000 });
+  expect(columns(32)).toEqual({ kind: 'subgroup', subgroup: 8, columns: 8 });
+  expect(columns(8)).toEqual({ kind: 'subgroup', subgroup: 8, columns: 8 });
+  expect(columns(3)).toEqual({ kind: 'subgroup', subgroup: 8, columns: 4 });
+  expect(columns(1)).toEqual({ kind: 'subgroup', subgroup: 8, columns: 1 });
   expect(chooseInt8Product({ kind: 'gpu' }, { m: 2, rows: 10 })).toEqual({ kind: 'matvec', columns: 2 });
+  expect(chooseInt8Product({ kind: 'gpu' }, { m: 6, rows: 10 })).toEqual({ kind: 'matvec', columns: 4 });
+  expect(chooseInt8Product({ kind: 'gpu' }, { m: 9, rows: 10 })).toEqual({ kind: 'tiles' });
 });
