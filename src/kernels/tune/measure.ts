@@ -48,6 +48,8 @@ export interface MeasureOptions {
 const HOPELESS = 1.4;
 /** A gain below this is noise, and the rule keeps its choice. */
 const LEAST_GAIN = 0.03;
+/** Of the duel between the fastest and the rule's choice. */
+const LEAST_WINS = 0.8;
 /** How many elements of a result are computed again in float64. */
 const SAMPLES = 48;
 
@@ -86,7 +88,7 @@ export async function tuneSubject(gpu: Gpu, subject: TuneSubject, options: Measu
       }
     }
     await race(gpu, runners, { rounds, isOver }, result);
-    choose(result);
+    await choose(gpu, runners, { rounds, isOver }, result);
     return result;
   } finally {
     for (const { plan } of runners) plan.dispose();
@@ -173,7 +175,6 @@ async function race(
     });
   }
   for (const { id, times } of running) if (times.length > 0) result.microseconds.set(id, median(times));
-  if (running.length === 1) result.best = running[0]!.id;
 }
 
 async function timeOf(gpu: Gpu, plan: Plan): Promise<number> {
@@ -185,12 +186,47 @@ async function timeOf(gpu: Gpu, plan: Plan): Promise<number> {
   return 1000 * (performance.now() - started);
 }
 
-function choose(result: TuneResult): void {
+/** The fastest by median, if it beats the rule's choice again in a duel. */
+async function choose(
+  gpu: Gpu,
+  runners: readonly Runner[],
+  options: Required<MeasureOptions>,
+  result: TuneResult,
+): Promise<void> {
   const { microseconds, rule } = result;
+  if (runners.length === 1) result.best = runners[0]!.id;
   const [fastest] = [...microseconds].sort((a, b) => a[1] - b[1]);
   if (!fastest) return;
-  const ruled = microseconds.get(rule);
-  result.best = ruled !== undefined && fastest[1] > (1 - LEAST_GAIN) * ruled ? rule : fastest[0];
+  const byId = (id: string) => runners.find((runner) => runner.id === id);
+  const [champion, challenger] = [byId(rule), byId(fastest[0])];
+  if (!champion || !challenger || !microseconds.has(rule)) {
+    result.best = fastest[0];
+  } else {
+    const isNear = fastest[1] > (1 - LEAST_GAIN) * microseconds.get(rule)!;
+    result.best = !isNear && (await beats(gpu, challenger, champion, options)) ? challenger.id : champion.id;
+  }
+}
+
+/**
+ * Pairs of runs, in turns first and second. On a busy machine a median of few runs is off by more than variants differ;
+ * of neighbours in time one is faster or not, and 12 of 15 by chance happens once in sixty times.
+ */
+async function beats(
+  gpu: Gpu,
+  challenger: Runner,
+  champion: Runner,
+  { rounds, isOver }: Required<MeasureOptions>,
+): Promise<boolean> {
+  const ratios: number[] = [];
+  for (let pair = 0; pair < 2 * rounds + 1; pair++) {
+    if (isOver()) return false;
+    const order = pair % 2 === 0 ? [challenger, champion] : [champion, challenger];
+    const times = new Map<Runner, number>();
+    for (const runner of order) times.set(runner, await timeOf(gpu, runner.plan));
+    ratios.push(times.get(challenger)! / times.get(champion)!);
+  }
+  const wins = ratios.filter((ratio) => ratio < 1).length;
+  return wins >= LEAST_WINS * ratios.length && median(ratios) <= 1 - LEAST_GAIN;
 }
 
 function distance(a: number, b: number): number {
