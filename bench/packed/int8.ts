@@ -109,7 +109,12 @@ async function measureLayer(gpu: Gpu, layer: Layer, rounds: number): Promise<Int
     plans.fused = await compile();
   } else {
     const { m } = shape;
-    const b = matrix(floatWeights, k, true);
+    // In the order that the float32 kernel multiplies fastest, [k, rows].
+    const transposed = recorder.upload(
+      'f32',
+      Float32Array.from(float, (_, i) => float[(i % rows) * k + Math.floor(i / rows)]!),
+    );
+    const b = matrix(transposed, rows);
     matmul(recorder, { m, n: rows, k, a: matrix(x, k), b, out: matrix(floatOut!, rows) });
     plans.float32 = await compile();
     const codes = quantizeRows(recorder, { x, m, k, ...quantizer });
