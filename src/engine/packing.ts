@@ -14,7 +14,12 @@ export interface LayerUse {
   readonly taps: number;
   /** Every one of the layers reads activations that a quantizer made, of at most 8 bits. */
   readonly quantizedInput: boolean;
+  /** Columns of the product for one sample, about: pixels of a convolution, vectors of a dense layer. */
+  readonly columns: number;
 }
+
+/** What a convolution is taken to have before shapes are known. */
+const PIXELS = 256;
 
 /**
  * The weights that may stay packed, by name: those that only Conv, Gemm and MatMul read, in one way, as their second
@@ -45,11 +50,17 @@ function layerUse(graph: Graph, node: Node, producers: ReadonlyMap<string, Node>
   if (weight?.dtype !== 'float32') return undefined;
   const { shape } = weight;
   const quantizer = activationQuantizer(graph, producers.get(node.inputs[0] ?? ''));
-  const shared = { groups: 1, taps: 1, quantizedInput: quantizer !== undefined && canQuantizeInt8(quantizer) };
+  const shared = {
+    groups: 1,
+    taps: 1,
+    columns: 1,
+    quantizedInput: quantizer !== undefined && canQuantizeInt8(quantizer),
+  };
   const [first, second] = shape as [number, number];
   if (node.op === 'Conv' && (shape.length === 3 || shape.length === 4)) {
     const taps = shape.slice(2).reduce((product, length) => product * length, 1);
-    return { ...shared, rows: first, k: second * taps, order: 'rows', taps, groups: numberAttribute(node, 'group', 1) };
+    const groups = numberAttribute(node, 'group', 1);
+    return { ...shared, columns: PIXELS, rows: first, k: second * taps, order: 'rows', taps, groups };
   }
   if (shape.length !== 2) return undefined;
   if (node.op === 'MatMul') return { ...shared, rows: second, k: first, order: 'columns' };

@@ -1,6 +1,8 @@
 import { canPackDense } from './denseWeights.ts';
 import { canPackInt8, type Int8Shape } from './int8Weights.ts';
 import type { Adapter } from './productVariant.ts';
+import { chooseSparse } from './sparseChoice.ts';
+import { sparsityPattern } from './sparsePattern.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 export type ChoiceAdapter = Adapter;
@@ -14,29 +16,55 @@ export type PackingChoice =
 export interface LayerFacts extends Int8Shape {
   /** The layer reads activations of at most 8 bits. */
   quantizedInput: boolean;
+  /** Columns of the product that are expected: pixels of a convolution, vectors of a dense layer. */
+  columns: number;
   /** `memory`, the default: weights take no more than in the file. `speed`: they may, where that is faster. */
   prefer?: 'memory' | 'speed';
 }
 
+/** From so many columns on, a product of packed codes is no longer bound by the weights' memory. */
+const FEW_COLUMNS = 8;
+/** Time of float32 through that of the dense forms, measured on lavapipe: 3.5 to 6 for few columns, about 1 for many. */
+const DENSE_GAIN = { few: 4, many: 1 };
+/** The same of bytes times bytes. */
+const INT8_GAIN = 1.6;
+/** An estimate must promise so much more than what was measured. */
+const MARGIN = 1.15;
+
 /**
- * Chooses the form from the adapter, the shapes and the numbers alone. Codes of up to 6 bits stay as they are rather than
- * become bytes, unless speed is preferred.
+ * Chooses the form from the adapter, the shapes and the numbers alone: bytes times bytes where both sides are quantized
+ * (codes of up to 6 bits stay as they are rather than become bytes, unless speed is preferred), otherwise codes that are
+ * unpacked in registers; a sparse form where enough weights are zero for it to be faster than that.
  */
-export function choosePacking(_adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts): PackingChoice {
+export function choosePacking(adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts): PackingChoice {
+  const dense = chooseDense(matrix, facts);
+  const few = facts.columns <= FEW_COLUMNS;
+  const gainOf = { float: 1, int8: INT8_GAIN, dense: few ? DENSE_GAIN.few : DENSE_GAIN.many };
+  const sparse = chooseSparse(adapter, { pattern: sparsityPattern(matrix, facts), m: facts.columns });
+  const { gain = 0, bytes = 0 } = sparse;
+  if (sparse.form === 'dense' || gain < MARGIN * gainOf[dense.form]) return dense;
+  const takesMore = bytes > (matrix.rows * matrix.k * (dense.form === 'float' ? 32 : bitsOf(matrix))) / 8;
+  return takesMore && facts.prefer !== 'speed' ? dense : (sparse as PackingChoice);
+}
+
+function chooseDense(matrix: WeightMatrix, facts: LayerFacts): PackingChoice & { form: 'float' | 'dense' | 'int8' } {
   const { values } = matrix;
   if (values.kind === 'f32') return { form: 'float', reason: 'the file has it in float32' };
   const { quantizedInput, prefer = 'memory' } = facts;
-  const bits = values.kind === 'f16' ? 16 : values.bits;
+  const bits = bitsOf(matrix);
   const isByte = bits >= 7 || prefer === 'speed';
   if (values.kind === 'int' && quantizedInput && isByte && canPackInt8(matrix, facts)) {
     return { form: 'int8', reason: `weights of ${bits} bits and activations of at most 8 are multiplied as bytes` };
   }
   if (!canPackDense(matrix)) {
-    return {
-      form: 'float',
-      reason: `its groups of ${'group' in values ? values.group : 0} weights are no multiple of 8`,
-    };
+    const { group } = values as { group: number };
+    return { form: 'float', reason: `its groups of ${group} weights are no multiple of 8` };
   }
   const what = values.kind === 'f16' ? 'float16' : `${bits}-bit ${values.kind === 'table' ? 'indices' : 'codes'}`;
   return { form: 'dense', reason: `${what} are unpacked in registers` };
+}
+
+function bitsOf({ values }: WeightMatrix): number {
+  if ('bits' in values) return values.bits;
+  return values.kind === 'f16' ? 16 : 32;
 }

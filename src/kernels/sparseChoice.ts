@@ -4,11 +4,18 @@ import { recordWords, type SparseLayout, setsFor, WINDOW } from './sparseFormat.
 import type { SparsityPattern } from './sparsePattern.ts';
 
 /** A form, or `dense`, and why, as a sentence's end. */
-export type SparseChoice =
-  | { form: 'dense'; reason: string }
-  | { form: 'rows'; reason: string }
-  | { form: 'nm'; n: number; m: number; reason: string }
-  | { form: 'blocks'; blockRows: number; blockK: number; reason: string };
+export type SparseChoice = (
+  | { form: 'dense' }
+  | { form: 'rows' }
+  | { form: 'nm'; n: number; m: number }
+  | { form: 'blocks'; blockRows: number; blockK: number }
+) & {
+  reason: string;
+  /** Estimated time of float32 through that of the form; absent where no sparse form can be had. */
+  gain?: number;
+  /** About what its words take; absent with `gain`. */
+  bytes?: number;
+};
 
 type Candidate = { form: SparseChoice; name: string; layout: SparseLayout; tiles: number; windows: number };
 
@@ -40,9 +47,10 @@ export function chooseSparse(adapter: Adapter, { pattern, m }: { pattern: Sparsi
   );
   const best = scores.indexOf(Math.min(...scores));
   const gain = dense / Math.max(1, costs[best]!);
-  const { form, name } = candidates[best]!;
+  const { form, name, layout, windows } = candidates[best]!;
+  const bytes = 4 * windows * recordWords(layout).all;
   const reason = `${percent}: as ${name} it is put at ${(1 / gain).toFixed(2)} of the time of float32`;
-  return gain < MARGIN ? { form: 'dense', reason } : ({ ...form, reason } as SparseChoice);
+  return { ...(gain < MARGIN ? { form: 'dense' as const } : form), reason, gain, bytes };
 }
 
 function candidatesOf(pattern: SparsityPattern, valueBits: SparseLayout['valueBits']): Candidate[] {

@@ -32,8 +32,7 @@ export function planPacking(
   if (!matrix) {
     return { choice: { form: 'float', reason: 'its scales run across the rows of the product' }, use };
   }
-  const { groups, taps, quantizedInput } = use;
-  const choice = choosePacking(adapter, matrix, { groups, taps, quantizedInput });
+  const choice = choosePacking(adapter, matrix, use);
   return choice.form === 'float' ? { choice, use } : { choice, matrix, use };
 }
 

@@ -1,0 +1,56 @@
+import { describe, expect, it } from 'vitest';
+import { choosePacking, type LayerFacts } from '../../src/kernels/choosePacking.ts';
+import type { WeightMatrix } from '../../src/kernels/weightMatrix.ts';
+import { random } from '../support/numbers.ts';
+import { randomWeights } from '../support/weightMatrices.ts';
+
+const lavapipe = { kind: 'cpu', subgroupSize: 8 } as const;
+const swiftShader = { kind: 'cpu', subgroupSize: 4 } as const;
+const convolution: LayerFacts = { groups: 1, taps: 9, quantizedInput: false, columns: 256 };
+const dense: LayerFacts = { groups: 1, taps: 1, quantizedInput: false, columns: 1 };
+const quantized = (facts: LayerFacts): LayerFacts => ({ ...facts, quantizedInput: true });
+
+/** A random tenth of the weights is kept; every weight of the others is the code of zero. */
+function pruned(matrix: WeightMatrix, kept: number): WeightMatrix {
+  const next = random(5);
+  const { values } = matrix;
+  if (values.kind === 'int') {
+    return { ...matrix, values: { ...values, codes: values.codes.map((code) => (next() < kept ? code || 1 : 0)) } };
+  }
+  if (values.kind !== 'f32') throw new Error('only int and f32 here');
+  return { ...matrix, values: { kind: 'f32', data: values.data.map((value) => (next() < kept ? value : 0)) } };
+}
+
+describe('the form of packed weights', () => {
+  const choices: [string, typeof lavapipe | typeof swiftShader, WeightMatrix, LayerFacts, string][] = [
+    ['float32', lavapipe, randomWeights('f32', 64, 576), convolution, 'float'],
+    ['float16', lavapipe, randomWeights('f16', 64, 576), convolution, 'dense'],
+    ['four bits', lavapipe, randomWeights('int4', 64, 576), convolution, 'dense'],
+    ['eight bits, float input', lavapipe, randomWeights('int8', 64, 576), convolution, 'dense'],
+    ['eight bits, quantized input', lavapipe, randomWeights('int8', 64, 576), quantized(convolution), 'int8'],
+    ['four bits, quantized input', lavapipe, randomWeights('int4', 64, 576), quantized(convolution), 'dense'],
+    ['groups of 32', lavapipe, randomWeights('int8/32', 64, 576), quantized(convolution), 'dense'],
+    ['groups of 12', lavapipe, randomWeights('int4/12', 64, 576), convolution, 'float'],
+    ['a codebook', lavapipe, randomWeights('table4/64', 64, 576), convolution, 'dense'],
+    ['nine tenths pruned', lavapipe, pruned(randomWeights('int4', 256, 1024), 0.1), dense, 'rows'],
+    ['half pruned', lavapipe, pruned(randomWeights('int4', 256, 1024), 0.5), dense, 'dense'],
+    [
+      'pruned, where sparse kernels are slower',
+      swiftShader,
+      pruned(randomWeights('int4', 256, 1024), 0.1),
+      dense,
+      'dense',
+    ],
+    ['pruned float32', lavapipe, pruned(randomWeights('f32', 256, 1024), 0.1), dense, 'rows'],
+  ];
+  it.each(choices)('%s', (_, adapter, matrix, facts, form) => {
+    const choice = choosePacking(adapter, matrix, facts);
+    expect(choice.form).toBe(form);
+    expect(choice.reason).not.toBe('');
+  });
+
+  it('takes bytes for few bits where speed is preferred to memory', () => {
+    const matrix = randomWeights('int4', 64, 576);
+    expect(choosePacking(lavapipe, matrix, { ...quantized(convolution), prefer: 'speed' }).form).toBe('int8');
+  });
+});
