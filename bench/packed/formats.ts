@@ -57,7 +57,9 @@ export function packedFormats({ rows, k, shape }: BenchLayer): PackedFormat[] {
   const half: WeightMatrix = { rows, k, values: { kind: 'f16', data: Uint16Array.from(random, numberToFloat16) } };
   // Seeded draws, so that a pattern is the same in every run.
   const draws = randomFloats(rows * k, 11);
+  // Draws are uniform in −1..1.
   const tenth = (i: number) => draws[i]! > 0.8;
+  const hundredth = (i: number) => draws[i]! > 0.98;
   const twoOfFour = (i: number) => {
     const four = [0, 1, 2, 3].map((j) => draws[i - (i % 4) + j]!);
     return four.filter((other) => other > draws[i]!).length < 2;
@@ -76,6 +78,7 @@ export function packedFormats({ rows, k, shape }: BenchLayer): PackedFormat[] {
       [
         ['rows, 90 % zeros', float(tenth), packRows],
         ['rows, 90 % zeros, 4 bits', int(4, k, tenth), packRows],
+        ['rows, 99 % zeros', float(hundredth), packRows],
         ['2:4', float(twoOfFour), (matrix: WeightMatrix) => packNM(matrix, 2, 4)],
         ['2:4, 4 bits', int(4, k, twoOfFour), (matrix: WeightMatrix) => packNM(matrix, 2, 4)],
         ['blocks 16×16, 75 % zeros', float(block), (matrix: WeightMatrix) => packBlocks(matrix, 16, 16)],
