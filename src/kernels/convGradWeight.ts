@@ -10,7 +10,7 @@ import {
   type Adapter,
   busyWorkgroups,
   cutProduct,
-  productCuts,
+  plausibleCuts,
   splitSum,
   type TileCount,
   variantId,
@@ -53,7 +53,7 @@ export function gradWeightKey({ n, ic, oc, oh, ow, kh, kw, strideW, dilW, groups
 export function gradWeightCandidates(adapter: Adapter, shape: ConvShape): Candidate<GradWeightPlan>[] {
   const { ic, oc, kh, kw, groups } = shape;
   const candidates: Candidate<GradWeightPlan>[] = [];
-  for (const cut of productCuts(adapter, oc / groups, (ic / groups) * kh * kw)) {
+  for (const cut of plausibleCuts(adapter, oc / groups, (ic / groups) * kh * kw)) {
     const id = variantId(cut.variant);
     const rule = productPlan(adapter, shape, cut);
     candidates.push({ id, value: rule });

@@ -5,7 +5,7 @@ import {
   type Adapter,
   cutProduct,
   type ProductVariant,
-  productCuts,
+  plausibleCuts,
   splitSum,
   type TileCount,
   variantId,
@@ -89,8 +89,8 @@ export function productKey({ m, n, k, batches = 1, aRows = true, bRows = true }:
  */
 export function productCandidates(adapter: Adapter, shape: ProductShape): Candidate<MatmulPlan>[] {
   const cuts = [
-    ...productCuts(adapter, shape.m, shape.n, LEAST_ROWS).map((cut) => ({ cut, swap: false })),
-    ...productCuts(adapter, shape.n, shape.m, LEAST_ROWS).map((cut) => ({ cut, swap: true })),
+    ...plausibleCuts(adapter, shape.m, shape.n, LEAST_ROWS).map((cut) => ({ cut, swap: false })),
+    ...plausibleCuts(adapter, shape.n, shape.m, LEAST_ROWS).map((cut) => ({ cut, swap: true })),
   ];
   const candidates = cuts.flatMap(({ cut, swap }) => {
     const id = `${variantId(cut.variant)}${swap ? 's' : ''}`;

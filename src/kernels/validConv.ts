@@ -6,7 +6,7 @@ import { convTiledShader } from './generated/conv/convTiled.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import type { PackedOperand } from './packedOperand.ts';
-import { type Adapter, cutProduct, type ProductVariant, productCuts, variantId } from './productVariant.ts';
+import { type Adapter, cutProduct, type ProductVariant, plausibleCuts, variantId } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
 import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
@@ -73,7 +73,7 @@ export function planConv(adapter: Adapter, shape: ConvTiles): ConvPlan {
 
 /** Every cut, and for groups of few channels the direct sum. */
 export function convCandidates(adapter: Adapter, { groups, m, n }: ConvTiles): Candidate<ConvPlan>[] {
-  const cuts = productCuts(adapter, m, n).map((value) => ({ id: variantId(value.variant), value }));
+  const cuts = plausibleCuts(adapter, m, n).map((value) => ({ id: variantId(value.variant), value }));
   return groups > 1 && m <= 8 ? [...cuts, { id: 'direct', value: DIRECT }] : cuts;
 }
 

@@ -151,13 +151,13 @@ function describe({ adapter, file, choices, skipped, left }: TuneDocument, { res
     key,
     rule,
     time(ruleMicroseconds),
-    best === rule ? '' : (best ?? 'none'),
+    best === rule ? '' : (best ?? '-'),
     best === rule ? '' : time(bestMicroseconds),
     best === rule || !ruleMicroseconds || !bestMicroseconds
       ? ''
       : formatPercent(1 - bestMicroseconds / ruleMicroseconds, 1),
   ]);
-  const changed = choices.filter(({ best, rule }) => best !== rule).length;
+  const changed = choices.filter(({ best, rule }) => best !== null && best !== rule).length;
   const wrong = results.flatMap(({ key, excluded }) => excluded.map(({ id, why }) => `- ${key}, ${id}: ${why}`));
   return [
     ...(rows.length > 0 ? [renderTable(columns, rows), ''] : []),

@@ -33,7 +33,12 @@ export function adviseOn(facts: KernelFacts, adapter: Adapter): Advice[] {
     ...workgroupSize(facts, adapter).map((text) => ({ kernel, about: 'workgroup size' as const, text })),
     ...workgroupMemory(facts, adapter).map((text) => ({ kernel, about: 'workgroup memory' as const, text })),
     ...occupancy(facts, adapter).map((text) => ({ kernel, about: 'workgroups' as const, text })),
-    ...facts.accesses.map((access) => ({ kernel, about: 'access' as const, line: access.line, text: strided(access) })),
+    ...facts.accesses.map((access) => ({
+      kernel,
+      about: 'access' as const,
+      line: access.line,
+      text: strided(access, adapter),
+    })),
     ...facts.findings.map(({ line, message }) => ({ kernel, about: 'loop' as const, line, text: message })),
   ];
 }
@@ -71,8 +76,9 @@ function occupancy({ workgroups }: KernelFacts, adapter: Adapter): string[] {
   return count >= busy ? [] : [`${count} workgroups; about ${busy} keep an adapter of this kind busy`];
 }
 
-function strided({ array, stride }: StridedAccess): string {
-  const advice = 'let neighbours access neighbours';
+function strided({ array, stride }: StridedAccess, { kind }: Adapter): string {
+  const here = kind === 'cpu' ? ' (on a GPU; an adapter that runs on a CPU loads lane by lane anyway)' : '';
+  const advice = `let neighbours access neighbours${here}`;
   if (stride === undefined) {
     return `neighbouring invocations access '${array}' a factor apart that is known only at run time, and touch as many times the memory that they use; ${advice}`;
   }

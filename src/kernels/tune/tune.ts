@@ -63,11 +63,14 @@ export async function tune(
       continue;
     }
     onProgress?.({ done, total: open.length, key });
-    const measured = await tuneSubject(gpu, subject as TuneSubject, {
+    const measured = await tuneSubject(gpu, subject!, {
       isOver,
       ...(rounds !== undefined && { rounds }),
     });
-    report.results.push(measured);
+    // The time ran out in the middle; what was found wrong by then is worth telling all the same.
+    const isUnfinished = measured.best === undefined && measured.excluded.length < subject!.candidates.length;
+    if (isUnfinished) report.left.push(key);
+    if (!isUnfinished || measured.excluded.length > 0) report.results.push(measured);
   }
   onProgress?.({ done: open.length - report.left.length, total: open.length, key: '' });
   return report;
