@@ -67,13 +67,14 @@ export function packedFormats({ rows, k, shape }: BenchLayer): PackedFormat[] {
   const block = (i: number) => draws[Math.floor(Math.floor(i / k) / 16) * k + Math.floor((i % k) / 16)]! > 0.5;
   const signed = { scale: 1 / 127, low: -128, high: 127 };
   const taps = 'm' in shape ? 1 : shape.kh * shape.kw;
-  const int8 = int(8);
+  const [int8, int4] = [int(8), int(4)];
   return [
     dense('float16', half),
     ...[8, 6, 5, 4, 3, 2, 1].map((bits) => dense(`${bits} bits`, int(bits))),
     dense('4 bits, groups of 32', int(4, 32)),
     dense('codebook of 16, groups of 64', table),
     { name: 'int8 × int8', matrix: int8, weights: packInt8(int8, { groups: 1, taps }), quantizer: signed },
+    { name: 'int4 × int8', matrix: int4, weights: packInt8(int4, { groups: 1, taps }), quantizer: signed },
     ...(
       [
         ['rows, 90 % zeros', float(tenth), packRows],

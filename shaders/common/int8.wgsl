@@ -1,7 +1,19 @@
-// Words of four signed bytes, the first in the lowest byte, and the quantizer that makes them.
+// Words of four signed bytes, the first in the lowest byte, or of eight signed nibbles, and the quantizer that makes the
+// former.
 
 fn bytes4(word: u32) -> vec4i {
   return (vec4i(bitcast<i32>(word)) << vec4u(24, 16, 8, 0)) >> vec4u(24);
+}
+
+// A word of nibbles is two words of k: the low nibbles of its bytes are the first, the high ones the second. This is the
+// one that `half` (0 or 1) says.
+fn nibbles4(word: u32, half: u32) -> vec4i {
+  return (vec4i(bitcast<i32>(word)) << (vec4u(28, 20, 12, 4) - 4 * half)) >> vec4u(28);
+}
+
+// The same as bytes of 16 times the nibbles, which takes a shift and a mask; sums come out 16-fold.
+fn nibbles_16fold(word: u32, half: u32) -> u32 {
+  return (word << (4 - 4 * half)) & 0xf0f0f0f0;
 }
 
 fn pack_bytes(bytes: vec4i) -> u32 {

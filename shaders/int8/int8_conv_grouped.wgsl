@@ -2,9 +2,11 @@
 // planes with packed int8 weights, exact in int32. An invocation computes four output channels, each of whatever group,
 // of one pixel. A group may begin inside a word of x: its words are cut out of two neighbours.
 import package::common::grid::linear_workgroup;
-import package::common::int8::{codes_of, dot4};
+import package::common::int8::{codes_of, dot4, nibbles_16fold};
 import package::common::int8_next::{Border, edges, store_next};
 
+// Bits of a weight, 8 or 4.
+const BITS: u32 = 8;
 override WG: u32 = 64;
 
 struct Args {
@@ -44,17 +46,21 @@ fn load_x(channel: u32, at: u32) -> u32 {
 
 fn sum_of(channel: u32, at: u32) -> i32 {
   let group = channel / args.m;
-  var w_at = group * args.w_group + channel - group * args.m;
+  let row = group * args.w_group + channel - group * args.m;
+  var k = 0u;
   var sum = 0;
   for (var ky = 0u; ky < args.kh; ky++) {
     for (var kx = 0u; kx < args.kw; kx++) {
       let tap = at + ky * args.x_ky + kx * args.x_kx;
       for (var word = 0u; word < args.group_words; word++) {
-        sum += dot4(weights[w_at], load_x(group * args.group_in + 4 * word, tap));
-        w_at += args.m;
+        var w = weights[row + k / (8 / BITS) * args.m];
+        if (BITS == 4) { w = nibbles_16fold(w, k % 2); }
+        sum += dot4(w, load_x(group * args.group_in + 4 * word, tap));
+        k++;
       }
     }
   }
+  if (BITS == 4) { sum >>= 4u; } // of 16-fold weights
   return sum - args.zero * bitcast<i32>(weights[args.sums + channel]);
 }
 

@@ -8,12 +8,14 @@
 // rest.
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded4;
-import package::common::int8::{bytes4, codes_of};
+import package::common::int8::{bytes4, codes_of, nibbles4};
 import package::common::int8_next::{Border, edges, store_next};
 
 enable subgroups;
 
 const SUBGROUP: u32 = 8;
+// Bits of a weight, 8 or 4.
+const BITS: u32 = 8;
 // Rows per tile: 4, 8 or 16.
 const ROWS: u32 = 16;
 // vec4f where that is faster and no sum leaves the range in which floats are exact integers.
@@ -62,17 +64,22 @@ fn madd(acc: V, w: V, x: Columns) -> V {
 }
 
 // A row past the edge reads the last one instead, and is not stored.
-fn load_weights(base: u32, row: u32) -> V {
-  return V(bytes4(weights[base + min(row, args.m - 1)]));
+fn load_weights(base: u32, half: u32, row: u32) -> V {
+  let word = weights[base + min(row, args.m - 1)];
+  if (BITS == 4) { return V(nibbles4(word, half)); }
+  return V(bytes4(word));
 }
 
-fn load_row(base: u32, row: u32, lane: u32) -> array<V, HELD> {
+// Word k of the rows from the given one on.
+fn load_row(group: u32, k: u32, row: u32, lane: u32) -> array<V, HELD> {
+  let base = group * args.w_group + k / (8 / BITS) * args.w_row;
+  let half = k % 2;
   var w: array<V, HELD>;
-  w[0] = load_weights(base, row + lane % ROWS);
-  if (HELD > 1) { w[1 % HELD] = load_weights(base, row + lane + SUBGROUP); }
+  w[0] = load_weights(base, half, row + lane % ROWS);
+  if (HELD > 1) { w[1 % HELD] = load_weights(base, half, row + lane + SUBGROUP); }
   if (HELD > 2) {
-    w[2 % HELD] = load_weights(base, row + lane + 2 * SUBGROUP);
-    w[3 % HELD] = load_weights(base, row + lane + 3 * SUBGROUP);
+    w[2 % HELD] = load_weights(base, half, row + lane + 2 * SUBGROUP);
+    w[3 % HELD] = load_weights(base, half, row + lane + 3 * SUBGROUP);
   }
   return w;
 }
@@ -164,7 +171,6 @@ fn main(
   let oy = in_image / args.ow;
   let ox = in_image - oy * args.ow;
   let x_at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
-  let tap_words = args.channel_words * args.w_row;
 
   var acc0 = V();
   var acc1 = V();
@@ -189,16 +195,16 @@ fn main(
   var ky = 0u;
   for (var k = 0u; k < args.words; k += TAPS) {
     let at = x_at + (word * args.x_channel + kx * args.x_kx + ky * args.x_ky);
-    let w_at = group * args.w_group + (ky * args.kw + kx) * tap_words + word * args.w_row;
-    let w0 = load_row(w_at, row, lane);
+    let w_at = (ky * args.kw + kx) * args.channel_words + word;
+    let w0 = load_row(group, w_at, row, lane);
     var w1: array<V, HELD>;
     var w2: array<V, HELD>;
     var x0: Columns;
     var x1: Columns;
     var x2: Columns;
     if (TAPS == 3) {
-      w1 = load_row(w_at + tap_words, row, lane);
-      w2 = load_row(w_at + 2 * tap_words, row, lane);
+      w1 = load_row(group, w_at + args.channel_words, row, lane);
+      w2 = load_row(group, w_at + 2 * args.channel_words, row, lane);
       let b0 = V(bytes4(x[at.x]));
       let b1 = V(bytes4(x[at.x + 1]));
       let b2 = V(bytes4(x[at.x + 2]));

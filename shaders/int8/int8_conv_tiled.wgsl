@@ -4,13 +4,15 @@
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded4;
 import package::common::divide::{divide, divide4};
-import package::common::int8::{codes_of, dot4};
+import package::common::int8::{codes_of, dot4, nibbles_16fold};
 import package::common::int8_next::{Border, edges, store_next};
 
 override TM: u32 = 16;
 override TN: u32 = 16;
 // Words of k per tile.
 const K_STEP: u32 = 8;
+// Bits of a weight, 8 or 4.
+const BITS: u32 = 8;
 
 struct Args {
   m: u32, n: u32, words: u32, // output channels of a group; batch·oh·ow; words of k
@@ -42,8 +44,16 @@ var<workgroup> x_tile: array<vec4u, K_STEP * TN>;
 // Rows and columns past the edge repeat the last one and are not stored; words past the end of k are zero.
 fn load_weights(row: u32, word: u32, base: u32) -> vec4u {
   if (word >= args.words) { return vec4u(); }
-  let i = min(vec4u(row, row + 1, row + 2, row + 3), vec4u(args.m - 1)) + (base + word * args.w_row);
-  return vec4u(weights[i.x], weights[i.y], weights[i.z], weights[i.w]);
+  let i = min(vec4u(row, row + 1, row + 2, row + 3), vec4u(args.m - 1)) + (base + word / (8 / BITS) * args.w_row);
+  let w = vec4u(weights[i.x], weights[i.y], weights[i.z], weights[i.w]);
+  if (BITS == 8) { return w; }
+  let half = word % 2;
+  return vec4u(
+    nibbles_16fold(w.x, half),
+    nibbles_16fold(w.y, half),
+    nibbles_16fold(w.z, half),
+    nibbles_16fold(w.w, half),
+  );
 }
 
 fn load_x(at: vec4u, word: u32) -> vec4u {
@@ -166,6 +176,12 @@ fn main(
     workgroupBarrier();
   }
 
+  if (BITS == 4) { // sums of 16-fold weights
+    acc0 >>= vec4u(4);
+    acc1 >>= vec4u(4);
+    acc2 >>= vec4u(4);
+    acc3 >>= vec4u(4);
+  }
   let next_at = image * args.next_image + oy * args.next_row + ox + args.next_offset;
   let at = Pixels(image * args.out_image + in_image, oy, ox, next_at);
   store(row + 4 * id.y, pixel, group, at, acc0, acc1, acc2, acc3);

@@ -6,13 +6,15 @@
 // registers than there are and are no faster.
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded4;
-import package::common::int8::dot4;
+import package::common::int8::{dot4, nibbles_16fold};
 
 enable subgroups;
 
 const SUBGROUP: u32 = 8;
 // Rows of x per tile: 1, 2, 4 or 8.
 const COLUMNS: u32 = 1;
+// Bits of a weight, 8 or 4.
+const BITS: u32 = 8;
 override WG: u32 = 8;
 
 struct Args {
@@ -44,9 +46,23 @@ fn load_x(column: u32, four: u32) -> vec4u {
   return x[min(column, args.n - 1) * args.x_row + four];
 }
 
+// Words of k that a word of weights holds.
+const SHARE: u32 = 8 / BITS;
+
+// One of the words of k that these words of four rows hold.
+fn unpack(words: vec4u, half: u32) -> vec4u {
+  if (BITS == 8) { return words; }
+  return vec4u(
+    nibbles_16fold(words.x, half),
+    nibbles_16fold(words.y, half),
+    nibbles_16fold(words.z, half),
+    nibbles_16fold(words.w, half),
+  );
+}
+
 fn store(row: u32, column: u32, acc: vec4i) {
   if (row >= args.m || column >= args.n) { return; }
-  let sum = acc - args.zero * bitcast<vec4i>(weights[args.sums + row / 4]);
+  let sum = select(acc, acc >> vec4u(4), BITS == 4) - args.zero * bitcast<vec4i>(weights[args.sums + row / 4]);
   var v = vec4f(sum) * (args.x_scale * bitcast<vec4f>(weights[args.scales + row / 4]));
   let r = min(row + vec4u(0, 1, 2, 3), vec4u(args.m - 1));
   if (args.bias != 0) { v += vec4f(bias[r.x], bias[r.y], bias[r.z], bias[r.w]); }
@@ -82,11 +98,17 @@ fn main(
   var acc7 = vec4i();
 
   for (var four = 0u; four < args.fours; four++) {
-    let w0 = weights[w_at];
-    let w1 = weights[w_at + args.quads];
-    let w2 = weights[w_at + 2 * args.quads];
-    let w3 = weights[w_at + 3 * args.quads];
-    w_at += 4 * args.quads;
+    var w0 = weights[w_at];
+    var w1 = w0;
+    if (BITS == 8) { w1 = weights[w_at + args.quads]; }
+    var w2 = weights[w_at + 2 / SHARE * args.quads];
+    var w3 = w2;
+    if (BITS == 8) { w3 = weights[w_at + 3 * args.quads]; }
+    w_at += 4 / SHARE * args.quads;
+    w0 = unpack(w0, 0u);
+    w1 = unpack(w1, 1u);
+    w2 = unpack(w2, 0u);
+    w3 = unpack(w3, 1u);
     var held: array<vec4u, HELD>;
     held[0] = load_x(column + lane % COLUMNS, four);
     if (HELD > 1) { held[1 % HELD] = load_x(column + lane + SUBGROUP, four); }

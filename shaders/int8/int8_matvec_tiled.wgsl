@@ -1,12 +1,14 @@
 // A dense layer of quantized rows (quantize_rows) with packed int8 weights for up to four rows of x at a time, exact in
 // int32: for GPUs, and wherever subgroups are missing. A workgroup takes ROWS rows of the weights, SPLITS invocations on
-// each, which sum every SPLITS-th word of k; their sums are added in workgroup memory.
+// each, which sum every SPLITS-th word of the row; their sums are added in workgroup memory.
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded;
-import package::common::int8::dot4;
+import package::common::int8::{dot4, nibbles_16fold};
 
 // Rows of x, 1 to 4.
 const COLUMNS: u32 = 1;
+// Bits of a weight, 8 or 4.
+const BITS: u32 = 8;
 override WG: u32 = 256;
 override ROWS: u32 = 32;
 override SPLITS: u32 = WG / ROWS;
@@ -27,6 +29,10 @@ struct Args {
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
+// Words of k that a word of weights holds. Rows of x are whole fours of words, so that the last may be one too many; its
+// weights are zero.
+const SHARE: u32 = 8 / BITS;
+
 var<workgroup> parts: array<vec4i, WG>;
 
 @compute @workgroup_size(WG)
@@ -42,17 +48,22 @@ fn main(
   let w_at = min(row, args.m - 1);
   let x_at = min(column + vec4u(0, 1, 2, 3), vec4u(args.n - 1)) * args.x_row;
   var acc = vec4i();
-  for (var word = local / ROWS; word < args.words; word += SPLITS) {
-    let w = weights[w_at + word * (4 * args.quads)];
-    acc.x += dot4(w, x[x_at.x + word]);
-    if (COLUMNS > 1) { acc.y += dot4(w, x[x_at.y + word]); }
-    if (COLUMNS > 2) { acc.z += dot4(w, x[x_at.z + word]); }
-    if (COLUMNS > 3) { acc.w += dot4(w, x[x_at.w + word]); }
+  for (var i = local / ROWS; i * SHARE < args.words; i += SPLITS) {
+    let packed = weights[w_at + i * (4 * args.quads)];
+    for (var half = 0u; half < SHARE; half++) {
+      let word = i * SHARE + half;
+      let w = select(packed, nibbles_16fold(packed, half), BITS == 4);
+      acc.x += dot4(w, x[x_at.x + word]);
+      if (COLUMNS > 1) { acc.y += dot4(w, x[x_at.y + word]); }
+      if (COLUMNS > 2) { acc.z += dot4(w, x[x_at.z + word]); }
+      if (COLUMNS > 3) { acc.w += dot4(w, x[x_at.w + word]); }
+    }
   }
   parts[local] = acc;
   workgroupBarrier();
   if (local >= ROWS || row >= args.m) { return; }
   for (var part = 1u; part < SPLITS; part++) { acc += parts[local + part * ROWS]; }
+  if (BITS == 4) { acc >>= vec4u(4); } // sums of 16-fold weights
   acc -= args.zero * bitcast<i32>(weights[args.sums + row]);
   let factor = args.x_scale * bitcast<f32>(weights[args.scales + row]);
   for (var j = 0u; j < min(COLUMNS, args.n - column); j++) {

@@ -101,7 +101,7 @@ export function int8Conv(recorder: Recorder, call: Int8Conv): void {
         channel_words: Math.ceil(ic / 4),
         w_group: weights.groupWords,
       },
-      tunables: { WG: wg },
+      tunables: { WG: wg, BITS: weights.bits },
       workgroups,
       work,
       label,

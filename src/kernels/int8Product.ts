@@ -78,7 +78,7 @@ export function int8Product(recorder: Recorder, call: Int8Product): void {
     recorder.dispatch(withDot(int8DenseSubgroupShader, recorder.capabilities), {
       operands,
       args: { ...args, fours: Math.ceil(k / 16), x_row: x.rowWords / 4, scales: at.scales / 4, sums: at.sums / 4 },
-      tunables: { SUBGROUP: subgroup, COLUMNS: columns, WG: subgroup },
+      tunables: { SUBGROUP: subgroup, COLUMNS: columns, WG: subgroup, BITS: weights.bits },
       workgroups,
       work,
       label,
@@ -87,7 +87,7 @@ export function int8Product(recorder: Recorder, call: Int8Product): void {
     recorder.dispatch(withDot(int8MatvecTiledShader, recorder.capabilities), {
       operands,
       args: { ...args, words: Math.ceil(k / 4), x_row: x.rowWords, scales: at.scales, sums: at.sums },
-      tunables: { COLUMNS: variant.columns, ROWS: MATVEC_ROWS },
+      tunables: { COLUMNS: variant.columns, ROWS: MATVEC_ROWS, BITS: weights.bits },
       workgroups,
       work,
       label,

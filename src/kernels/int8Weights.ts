@@ -8,11 +8,15 @@ export interface Int8Shape {
 }
 
 /**
- * Signed bytes, four per word, for the kernels that multiply them with quantized activations. Offsets are in words.
+ * Signed codes for the kernels that multiply them with quantized activations. Offsets are in words.
  *
- * `rows`: word (group, tap, four input channels, row of the group) holds a row's weights of four input channels; those
- * behind the last channel are zero. Rows lie side by side, for invocations that each have a row of their own.
- * `channels`, for depthwise layers: word (four channels, tap) holds the weights of four channels.
+ * `rows`: a row's words of k are (tap, four input channels), with zeros behind the last channel; rows lie side by side,
+ * for invocations that each have a row of their own. `bits` 8: word (group, word of k, row of the group), a byte per code,
+ * the first channel in the lowest. `bits` 4: word (group, two words of k, row of the group), in byte i the codes of channel
+ * i: the first word's in the low nibble, the second's in the high one, two's complement. So a mask leaves the second word
+ * as four bytes of 16 times the codes, and a shift and a mask the first. The half that an odd number of words leaves over
+ * is zero.
+ * `channels`, for depthwise layers, which have few weights: word (four channels, tap), always of bytes.
  *
  * Behind them, for every row, its scale (float32) and the sum of its codes (int32), with which a kernel takes back what
  * the activations' zero point added.
@@ -20,6 +24,7 @@ export interface Int8Shape {
 export interface Int8Weights extends Int8Shape {
   readonly form: 'int8';
   readonly order: 'rows' | 'channels';
+  readonly bits: 8 | 4;
   readonly rows: number;
   readonly k: number;
   /** Rows of a group as laid out: a dense layer's in whole fours, which a kernel takes at a time. */
@@ -42,6 +47,31 @@ const INT32 = 2 ** 31 - 1;
  */
 export function canPackInt8(matrix: WeightMatrix, shape: Int8Shape): boolean {
   return refusal(matrix, shape) === undefined;
+}
+
+/**
+ * Bits that each weight takes: 4 where codes have at most so many and, less their zero point, lie in −8..7; undefined
+ * where the int8 kernels cannot run it.
+ */
+export function int8Bits(matrix: WeightMatrix, shape: Int8Shape): 8 | 4 | undefined {
+  if (!canPackInt8(matrix, shape)) return undefined;
+  const { rows, k, values } = matrix;
+  if (values.kind !== 'int' || values.bits > 4 || isDepthwise(matrix, shape)) return 8;
+  // Kernels sum 16-fold weights.
+  if (16 * 8 * k * MOST > INT32) return 8;
+  for (let row = 0; row < rows; row++) {
+    const zero = values.zero?.[row] ?? 0;
+    for (let i = row * k; i < (row + 1) * k; i++) {
+      const code = values.codes[i]! - zero;
+      if (code < -8 || code > 7) return 8;
+    }
+  }
+  return 4;
+}
+
+/** One input and one output channel per group. */
+export function isDepthwise({ rows, k }: WeightMatrix, { groups, taps }: Int8Shape): boolean {
+  return groups > 1 && rows === groups && k === taps;
 }
 
 /** Why not, as the end of a sentence; undefined where it can. */
@@ -74,8 +104,9 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
   const { groups, taps } = shape;
   const groupRows = rows / groups;
   const groupIn = k / taps;
-  const order = groups > 1 && groupRows === 1 && groupIn === 1 ? 'channels' : 'rows';
-  const rowWords = wordsOfRow(groupIn, shape);
+  const order = isDepthwise(matrix, shape) ? 'channels' : 'rows';
+  const bits = int8Bits(matrix, shape)!;
+  const rowWords = Math.ceil((wordsOfRow(groupIn, shape) * bits) / 8);
   const rowStride = groups === 1 && taps === 1 ? 4 * Math.ceil(groupRows / 4) : groupRows;
   const groupWords = order === 'channels' ? 0 : rowWords * rowStride;
   // A depthwise kernel reads scales and sums of four channels at a time.
@@ -97,21 +128,22 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
       const code = values.codes[row * k + i]! - zero;
       const channel = Math.floor(i / taps);
       const tap = i - channel * taps;
-      const at =
-        order === 'channels'
-          ? 4 * ((row >> 2) * taps + tap) + (row & 3)
-          : 4 * (first + (tap * channelWords + (channel >> 2)) * rowStride) + (channel & 3);
-      bytes[at] = code;
+      if (order === 'channels') bytes[4 * ((row >> 2) * taps + tap) + (row & 3)] = code;
+      else {
+        const word = tap * channelWords + (channel >> 2);
+        if (bits === 8) bytes[4 * (first + word * rowStride) + (channel & 3)] = code;
+        else bytes[4 * (first + (word >> 1) * rowStride) + (channel & 3)]! |= (code & 15) << (4 * (word & 1));
+      }
       sums[row]! += code;
       magnitudes += Math.abs(code);
     }
     reach = Math.max(reach, magnitudes);
     floats[row] = values.scale[row] ?? 0;
   }
-  return { form: 'int8', order, rows, k, groups, taps, rowStride, groupWords, reach, at, words };
+  return { form: 'int8', order, bits, rows, k, groups, taps, rowStride, groupWords, reach, at, words };
 }
 
-/** Words of one row: a dense layer's in whole fours, which a kernel takes at a time. */
+/** Words of k: a dense layer's in whole fours, which a kernel takes at a time. */
 function wordsOfRow(groupIn: number, { groups, taps }: Int8Shape): number {
   const words = taps * Math.ceil(groupIn / 4);
   return groups === 1 && taps === 1 ? 4 * Math.ceil(words / 4) : words;

@@ -42,14 +42,25 @@ const cases: [name: string, x: number[], w: number[], attributes: Attributes, le
   ['depthwise, multiplier 2', [1, 6, 5, 5], [12, 1, 3, 3], { group: 6, pads: [1, 1, 1, 1] }, UNSIGNED],
 ];
 
+type Case = [bits: number, ...(typeof cases)[number]];
+
+/** Everything with bytes and with nibbles, and two cases with codes that do not fill their nibbles. */
+const all: Case[] = [
+  ...cases.map((one): Case => [8, ...one]),
+  ...cases.map((one): Case => [4, ...one]),
+  [3, ...cases[0]!],
+  [2, ...cases[9]!],
+];
+
 const elements = (lengths: readonly number[]) => lengths.reduce((product, length) => product * length, 1);
 
 /** Integer weights with scales that are powers of two, so that every result is exact in float32. */
-function weightMatrix(rows: number, k: number): WeightMatrix {
+function weightMatrix(rows: number, k: number, bits = 8): WeightMatrix {
   const next = random(7);
-  const codes = Int16Array.from({ length: rows * k }, () => Math.floor(next(-128, 128)));
+  const most = 2 ** (bits - 1);
+  const codes = Int16Array.from({ length: rows * k }, () => Math.floor(next(-most, most)));
   const scale = Float32Array.from({ length: rows }, (_, row) => 2 ** -(row % 5));
-  return { rows, k, values: { kind: 'int', bits: 8, codes, scale, halfScale: false, group: Math.max(1, k) } };
+  return { rows, k, values: { kind: 'int', bits, codes, scale, halfScale: false, group: Math.max(1, k) } };
 }
 
 /** Codes of x, halves to even, saturated. */
@@ -122,7 +133,7 @@ const variants: [name: string, of: (recorder: Recorder) => Recorder][] = [
 ];
 
 describe.each(variants)('int8 convolution as a %s computes it', (_, of) => {
-  it.each(cases)('%s', async (_name, xShape, wShape, attributes, levels) => {
+  it.each(all)('%i bits: %s', async (bits, _name, xShape, wShape, attributes, levels) => {
     const direct = new DirectRecorder(await testGpu());
     const recorder = of(direct);
     const node: Node = { name: 'conv', op: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes };
@@ -132,9 +143,11 @@ describe.each(variants)('int8 convolution as a %s computes it', (_, of) => {
     const data = randomFloats(1, elements(xShape), (levels.low - 20) / 4, (levels.high + 20) / 4).map((value, i) =>
       i % 3 === 0 ? Math.round(value * 8) / 8 : value,
     );
-    const matrix = weightMatrix(wShape[0]!, elements(wShape.slice(1)));
+    const matrix = weightMatrix(wShape[0]!, elements(wShape.slice(1)), bits);
     const { scale } = matrix.values as { scale: Float32Array };
     const { words, ...layout } = packInt8(matrix, { groups: shape.groups, taps: shape.kh * shape.kw });
+    const oneChannel = shape.groups === shape.ic && shape.groups === shape.oc;
+    expect(layout.bits).toBe(bits === 8 || oneChannel ? 8 : 4);
     const weights = { ...layout, operand: direct.upload('u32', words) };
     const codes = codesOf(data, quantizer);
     const pixels = shape.oh * shape.ow;

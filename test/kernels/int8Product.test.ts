@@ -18,7 +18,7 @@ import { randomWeights } from '../support/weightMatrices.ts';
 const DENSE = { groups: 1, taps: 1 };
 
 /** m, rows, k */
-const sizes: [number, number, number][] = [
+const shapes: [number, number, number][] = [
   [1, 70, 45],
   [1, 33, 3],
   [2, 40, 64],
@@ -29,12 +29,18 @@ const sizes: [number, number, number][] = [
   [3, 5, 0],
 ];
 
+const sizes = shapes.flatMap(([m, rows, k], i): [string, number, number, number][] => [
+  [m % 2 === 0 ? 'int8' : 'int6z', m, rows, k],
+  [['int4', 'int4', 'int4', 'int3', 'int4', 'int4', 'int4', 'int2'][i]!, m, rows, k],
+]);
+
 describe.each(KINDS)('int8 dense layers as a %s computes them', (kind) => {
-  it.each(sizes)('%i × %i, k = %i', async (m, rows, k) => {
+  it.each(sizes)('%s, %i × %i, k = %i', async (format, m, rows, k) => {
     const direct = new DirectRecorder(await testGpu());
     const recorder = recorderOfKind(direct, kind);
-    const weights = randomWeights(m % 2 === 0 ? 'int8' : 'int6z', rows, k, m + k);
+    const weights = randomWeights(format, rows, k, m + k);
     const { words, ...layout } = packInt8(weights, DENSE);
+    expect(layout.bits).toBe(['int8', 'int6z'].includes(format) ? 8 : 4);
     const [data, bias, residual] = [
       randomFloats(1, m * k, -3, 9),
       randomFloats(2, rows, -50, 50),
