@@ -1,5 +1,5 @@
 import { canPackDense } from './denseWeights.ts';
-import { canPackInt8, type Int8Shape } from './int8Weights.ts';
+import { type Int8Shape, int8Bits, isDepthwise } from './int8Weights.ts';
 import type { Adapter } from './productVariant.ts';
 import { chooseSparse } from './sparseChoice.ts';
 import { sparsityPattern } from './sparsePattern.ts';
@@ -18,7 +18,10 @@ export interface LayerFacts extends Int8Shape {
   quantizedInput: boolean;
   /** Columns of the product that are expected: pixels of a convolution, vectors of a dense layer. */
   columns: number;
-  /** `memory`, the default: weights take no more than in the file. `speed`: they may, where that is faster. */
+  /**
+   * `memory`, the default: weights take what they take in the file, but for int8, which rounds 7 bits up to a byte and up
+   * to 3 bits to a nibble. `speed`: they may take more, where that is faster.
+   */
   prefer?: 'memory' | 'speed';
 }
 
@@ -32,12 +35,12 @@ const INT8_GAIN = 1.6;
 const MARGIN = 1.15;
 
 /**
- * Chooses the form from the adapter, the shapes and the numbers alone: bytes times bytes where both sides are quantized
- * (codes of up to 6 bits stay as they are rather than become bytes, unless speed is preferred), otherwise codes that are
- * unpacked in registers; a sparse form where enough weights are zero for it to be faster than that.
+ * Chooses the form from the adapter, the shapes and the numbers alone: int8 where both sides are quantized and its kernels
+ * are faster (codes of 5 and 6 bits stay as they are rather than become bytes, unless speed is preferred), otherwise codes
+ * that are unpacked in registers; a sparse form where enough weights are zero for it to be faster than that.
  */
 export function choosePacking(adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts): PackingChoice {
-  const dense = chooseDense(matrix, facts);
+  const dense = chooseDense(adapter, matrix, facts);
   const few = facts.columns <= FEW_COLUMNS;
   const gainOf = { float: 1, int8: INT8_GAIN, dense: few ? DENSE_GAIN.few : DENSE_GAIN.many };
   const sparse = chooseSparse(adapter, { pattern: sparsityPattern(matrix, facts), m: facts.columns });
@@ -47,14 +50,23 @@ export function choosePacking(adapter: ChoiceAdapter, matrix: WeightMatrix, fact
   return takesMore && facts.prefer !== 'speed' ? dense : (sparse as PackingChoice);
 }
 
-function chooseDense(matrix: WeightMatrix, facts: LayerFacts): PackingChoice & { form: 'float' | 'dense' | 'int8' } {
+function chooseDense(
+  adapter: ChoiceAdapter,
+  matrix: WeightMatrix,
+  facts: LayerFacts,
+): PackingChoice & { form: 'float' | 'dense' | 'int8' } {
   const { values } = matrix;
   if (values.kind === 'f32') return { form: 'float', reason: 'the file has it in float32' };
-  const { quantizedInput, prefer = 'memory' } = facts;
   const bits = bitsOf(matrix);
-  const isByte = bits >= 7 || prefer === 'speed';
-  if (values.kind === 'int' && quantizedInput && isByte && canPackInt8(matrix, facts)) {
-    return { form: 'int8', reason: `weights of ${bits} bits and activations of at most 8 are multiplied as bytes` };
+  if (facts.quantizedInput && isFastInt8(adapter, facts)) {
+    const stored = int8Bits(matrix, facts);
+    if (stored !== undefined && (facts.prefer === 'speed' || isAboutTheirSize(matrix, facts, stored))) {
+      const kept = stored === 4 ? ', kept as nibbles,' : '';
+      return {
+        form: 'int8',
+        reason: `weights of ${bits} bits${kept} and activations of at most 8 are multiplied as bytes`,
+      };
+    }
   }
   if (!canPackDense(matrix)) {
     const { group } = values as { group: number };
@@ -62,6 +74,20 @@ function chooseDense(matrix: WeightMatrix, facts: LayerFacts): PackingChoice & {
   }
   const what = values.kind === 'f16' ? 'float16' : `${bits}-bit ${values.kind === 'table' ? 'indices' : 'codes'}`;
   return { form: 'dense', reason: `${what} are unpacked in registers` };
+}
+
+/**
+ * Whether int8 kernels beat float32. On CPU adapters of four lanes (SwiftShader) they took 1/1.2 to 1/1.4 of its time in
+ * 3×3 convolutions, and 1/0.6 to 1/0.8 in dense batches, 1×1 and depthwise convolutions.
+ */
+function isFastInt8({ kind, subgroupSize }: ChoiceAdapter, { groups, taps }: LayerFacts): boolean {
+  return kind !== 'cpu' || subgroupSize !== 4 || (groups === 1 && taps > 1);
+}
+
+/** Whether codes of 1 to 4 bits are stored in 4, or those of 7 and 8 in 8; a depthwise layer is tiny in any case. */
+function isAboutTheirSize(matrix: WeightMatrix, facts: LayerFacts, stored: 8 | 4): boolean {
+  const bits = bitsOf(matrix);
+  return stored === 4 || bits >= 7 || (bits <= 4 && isDepthwise(matrix, facts));
 }
 
 function bitsOf({ values }: WeightMatrix): number {

@@ -1,14 +1,17 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import type { CompressedModel } from '../../format/decodeModel.ts';
 import { writeFileAtomic } from '../../format/node.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { InputError } from '../../graph/errors.ts';
+import { packTensors } from '../../runtime/packModel.ts';
+import { describePacking } from '../../runtime/packWeights.ts';
 import { addPreprocessOptions, type DataFlags } from '../dataFlags.ts';
 import { addBatchOption, addGpuOptions, type BatchFlags, wholeNumber } from '../flags.ts';
 import { adapterName } from '../gpu.ts';
 import { addModelOptions, type ModelFlags, openModel } from '../model.ts';
 import { printResult } from '../output.ts';
 import { adviseOn } from '../profile/advice.ts';
-import { type ProfileDocument, profileDocument, subjectTitle } from '../profile/document.ts';
+import { type PackedWeight, type ProfileDocument, profileDocument, subjectTitle } from '../profile/document.ts';
 import { factsOf, factsOfPlan } from '../profile/kernelFacts.ts';
 import { type Measured, type MeasureFlags, measure } from '../profile/measure.ts';
 import { prepareInference, prepareTraining } from '../profile/modelSubject.ts';
@@ -105,9 +108,21 @@ async function profileModel(path: string, flags: ProfileFlags): Promise<void> {
     const facts = flags.advice ? await factsOfPlan(plan.dispatches) : undefined;
     const advice = facts?.flatMap((kernel) => adviseOn(kernel, gpu.capabilities));
     const mode = flags.train ? ('training' as const) : ('inference' as const);
+    const weights = !flags.train && model.compressed ? packedWeights(gpu, model.compressed) : undefined;
     const head = { model: path, mode, batch, adapter: adapterName(gpu), memory, live };
-    await report(flags, profileDocument({ ...head, ...(advice && { advice }) }, measured), measured);
+    const found = { ...(advice && { advice }), ...(weights && { weights }) };
+    await report(flags, profileDocument({ ...head, ...found }, measured), measured);
   });
+}
+
+/** How the layers' weights of a compressed file are run on this adapter. */
+function packedWeights(gpu: Gpu, file: CompressedModel): PackedWeight[] {
+  return [...packTensors(gpu.capabilities, file)].map(([name, packed]) => ({
+    name,
+    form: describePacking(packed),
+    reason: packed.choice.reason,
+    bytes: packed.packed ? 4 * packed.packed.weights.words.length : 0,
+  }));
 }
 
 async function report(flags: ProfileFlags, document: ProfileDocument, { profile }: Measured): Promise<void> {

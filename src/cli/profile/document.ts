@@ -32,6 +32,14 @@ export interface DispatchRow extends Figures {
   liveBytes: number;
 }
 
+export interface PackedWeight {
+  name: string;
+  form: string;
+  reason: string;
+  /** On the GPU; of floats none are counted, they lie with the other parameters. */
+  bytes: number;
+}
+
 export interface ProfileDocument {
   model: string;
   mode: 'inference' | 'training' | 'shader';
@@ -65,6 +73,8 @@ export interface ProfileDocument {
   robustness?: { clampedMs: number; freeMs: number; cost: number };
   /** What the kernels' texts say. */
   advice?: Advice[];
+  /** Of a compressed file: in what form the weights of its layers lie on this adapter, and why. */
+  weights?: PackedWeight[];
   /** By time, the widest first. */
   kernels: ({ kernel: string } & Figures)[];
   /** In the order of execution. */
@@ -72,7 +82,7 @@ export interface ProfileDocument {
 }
 
 export interface ProfileSubject
-  extends Pick<ProfileDocument, 'model' | 'mode' | 'batch' | 'shader' | 'adapter' | 'memory' | 'advice'> {
+  extends Pick<ProfileDocument, 'model' | 'mode' | 'batch' | 'shader' | 'adapter' | 'memory' | 'advice' | 'weights'> {
   /** Bytes of temporaries in use, dispatch by dispatch. */
   live: readonly number[];
 }
@@ -85,7 +95,7 @@ export function subjectTitle({ model, mode, batch, shader }: ProfileDocument): s
 }
 
 export function profileDocument(subject: ProfileSubject, { profile, roof, clamping }: Measured): ProfileDocument {
-  const { live, memory, advice, ...head } = subject;
+  const { live, memory, advice, weights, ...head } = subject;
   const all = profile.gpuMicroseconds;
   const { timedWallMicroseconds: timed, singleWallMicroseconds: single, wallMicroseconds: wall } = profile;
   const costs = clamping && clampingCosts(profile.dispatches, clamping);
@@ -106,6 +116,7 @@ export function profileDocument(subject: ProfileSubject, { profile, roof, clampi
     roof,
     ...(costs && { robustness: costs.whole }),
     ...(advice && { advice }),
+    ...(weights && { weights }),
     kernels: kernels
       .map(([kernel, dispatches]) => ({
         kernel,

@@ -3,7 +3,7 @@
 import { renderPairs, renderTable } from '../table.ts';
 import { formatBytes, formatPercent } from '../text.ts';
 import type { Advice } from './advice.ts';
-import { type Figures, type ProfileDocument, subjectTitle } from './document.ts';
+import { type Figures, type PackedWeight, type ProfileDocument, subjectTitle } from './document.ts';
 
 export function describeProfile(document: ProfileDocument, { layers }: { layers: boolean }): string {
   const rows: [string, Figures][] = layers
@@ -68,8 +68,20 @@ export function describeProfile(document: ProfileDocument, { layers }: { layers:
       ],
       ['adapter', document.adapter.name],
     ]),
+    ...(document.weights && layers ? ['', weightsText(document.weights)] : []),
     ...(document.advice ? ['', adviceText(document.advice)] : []),
   ].join('\n');
+}
+
+function weightsText(weights: readonly PackedWeight[]): string {
+  const columns = [
+    { title: 'weights' },
+    { title: 'run as' },
+    { title: 'bytes', align: 'right' as const },
+    { title: 'because' },
+  ];
+  const rows = weights.map(({ name, form, reason, bytes }) => [name, form, bytes > 0 ? String(bytes) : '', reason]);
+  return renderTable(columns, rows);
 }
 
 function adviceText(advice: readonly Advice[]): string {
