@@ -6,8 +6,8 @@
 // of the next four taps and the subgroup broadcasts them, so no table and no bounds check is needed.
 import package::common::grid::linear_workgroup;
 import package::common::madd::madd;
-import package::common::bounds::bounded4;
-import package::common::weights::{WeightLayout, weight4};
+import package::common::conv::{args, store, weight_layout, x};
+import package::common::weights::weight4;
 
 enable subgroups;
 
@@ -16,31 +16,7 @@ const SUBGROUP: u32 = 8;
 const ROWS: u32 = 16;
 override WG: u32 = 32;
 
-struct Args {
-  m: u32, n: u32, k: u32, // output channels of a group; batch * oh * ow; input channels of a group * kh * kw
-  kw: u32, khw: u32, // taps in a kernel row, and in a kernel
-  x_channel: u32, x_ky: u32, x_kx: u32, // input distance of one channel, one kernel row, one kernel column
-  x_offset: u32, x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
-  ow: u32, ohw: u32, // output columns computed, and pixels
-  out_offset: u32, out_image: u32, out_channel: u32, out_oy: u32, out_ox: u32, // where they go
-  w_rows: u32, w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
-  tiles_m: u32, group_workgroups: u32, groups: u32,
-  bias: u32, lo: f32, hi: f32,
-}
-
-@group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-// Binding 2 is common/weights' own.
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-
-// Whether a tensor of the result's layout is added before the bounds.
-const RESIDUAL: bool = false;
-
-fn weight_layout() -> WeightLayout {
-  return WeightLayout(args.w_rows, args.k, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
-}
+// Arguments and bindings are common/conv's.
 
 // Registers that hold the weights of four taps: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
@@ -61,19 +37,6 @@ fn tap_distance(k: u32) -> u32 {
   let in_kernel = k - ic * args.khw;
   let ky = in_kernel / args.kw;
   return ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx;
-}
-
-fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
-  if (row >= args.m) { return; }
-  let channel = group * args.m + row;
-  var v = acc;
-  if (args.bias != 0) { v += bias[channel]; }
-  let o = at + channel * args.out_channel;
-  if (RESIDUAL) { v += vec4f(residual[o.x], residual[o.y], residual[o.z], residual[o.w]); }
-  v = bounded4(v, args.lo, args.hi);
-  for (var j = 0u; j < 4; j++) {
-    if (pixel + j < args.n) { out[o[j]] = v[j]; }
-  }
 }
 
 @compute @workgroup_size(WG)

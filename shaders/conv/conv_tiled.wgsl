@@ -2,39 +2,15 @@
 // missing. An implicit matrix product: rows are output channels of one group, columns are output pixels flattened over
 // the batch, k runs over the taps (ic, ky, kx). Tiles and the rest as in matmul_tiled.
 import package::common::grid::linear_workgroup;
-import package::common::bounds::bounded4;
 import package::common::divide::{divide, divide4};
-import package::common::weights::{WeightLayout, weight};
+import package::common::conv::{args, store, weight_layout, x};
+import package::common::weights::weight;
 
 override TM: u32 = 16;
 override TN: u32 = 16;
 const K_STEP: u32 = 16;
 
-struct Args {
-  m: u32, n: u32, k: u32, // output channels of a group; batch * oh * ow; input channels of a group * kh * kw
-  kw: u32, khw: u32, // taps in a kernel row, and in a kernel
-  x_channel: u32, x_ky: u32, x_kx: u32, // input distance of one channel, one kernel row, one kernel column
-  x_offset: u32, x_image: u32, x_group: u32, x_oy: u32, x_ox: u32, // of one image, one group, one output row, one output column
-  ow: u32, ohw: u32, // output columns computed, and pixels
-  out_offset: u32, out_image: u32, out_channel: u32, out_oy: u32, out_ox: u32, // where they go
-  w_rows: u32, w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
-  tiles_m: u32, group_workgroups: u32, groups: u32,
-  bias: u32, lo: f32, hi: f32,
-}
-
-@group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-// Binding 2 is common/weights' own.
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-
-// Whether a tensor of the result's layout is added before the bounds.
-const RESIDUAL: bool = false;
-
-fn weight_layout() -> WeightLayout {
-  return WeightLayout(args.w_rows, args.k, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
-}
+// Arguments and bindings are common/conv's.
 
 // vec4h where the weights are float16: the same numbers in half the workgroup memory and traffic.
 alias Weights4 = vec4f;
@@ -56,19 +32,6 @@ fn load_x(at: vec4u, k: u32) -> vec4f {
   let ky = divide(in_kernel, args.kw);
   let i = at + (ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx);
   return vec4f(x[i.x], x[i.y], x[i.z], x[i.w]);
-}
-
-fn store(row: u32, pixel: u32, group: u32, at: vec4u, acc: vec4f) {
-  if (row >= args.m) { return; }
-  let channel = group * args.m + row;
-  var v = acc;
-  if (args.bias != 0) { v += bias[channel]; }
-  let o = at + channel * args.out_channel;
-  if (RESIDUAL) { v += vec4f(residual[o.x], residual[o.y], residual[o.z], residual[o.w]); }
-  v = bounded4(v, args.lo, args.hi);
-  for (var j = 0u; j < 4; j++) {
-    if (pixel + j < args.n) { out[o[j]] = v[j]; }
-  }
 }
 
 @compute @workgroup_size(TN, TM)

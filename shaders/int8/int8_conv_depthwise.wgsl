@@ -2,6 +2,7 @@
 // in int32. A word of x holds four channels and so four groups: an invocation computes them for four pixels, flattened
 // over the plane.
 import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded;
 import package::common::int8::{bytes4, codes_of};
 import package::common::int8_next::{Border, edges, store_next};
 
@@ -49,8 +50,7 @@ fn store(image: u32, word: u32, pixel: u32, oy: u32, acc: vec4i, factor: vec4f, 
       let i = o + channel * args.out_channel;
       var one = v[j];
       if (args.residual != 0) { one += residual[i]; }
-      one = select(one, args.lo, one < args.lo);
-      one = select(one, args.hi, one > args.hi);
+      one = bounded(one, args.lo, args.hi);
       if (args.floats != 0) { out[i] = one; }
       v[j] = one;
     }

@@ -2,6 +2,7 @@
 // planes with packed int8 weights, exact in int32. An invocation computes four output channels, each of whatever group,
 // of one pixel. A group may begin inside a word of x: its words are cut out of two neighbours.
 import package::common::grid::linear_workgroup;
+import package::common::bounds::bounded;
 import package::common::int8::{codes_of, dot4, nibbles_16fold};
 import package::common::int8_next::{Border, edges, store_next};
 
@@ -84,8 +85,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
         let o = image * args.out_image + channel * args.out_channel + pixel;
         if (args.bias != 0) { v += bias[channel]; }
         if (args.residual != 0) { v += residual[o]; }
-        v = select(v, args.lo, v < args.lo);
-        v = select(v, args.hi, v > args.hi);
+        v = bounded(v, args.lo, args.hi);
         if (args.floats != 0) { out[o] = v; }
         if (args.codes != 0) { codes[j] = codes_of(vec4f(v), args.next_scale, args.next_low, args.next_high, args.next_shift).x; }
       }

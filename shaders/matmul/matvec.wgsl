@@ -3,8 +3,8 @@
 // A workgroup computes ROWS rows for VECTORS vectors. Its invocations are ROWS x SLICES: neighbours own neighbouring rows,
 // whose words lie next to one another, and the slices share the terms; their sums meet in workgroup memory.
 import package::common::grid::linear_workgroup;
-import package::common::bounds::bounded;
-import package::common::weights::{WeightLayout, levels8, scale_of, GROUPED, BITS};
+import package::common::matvec::{args, store, weight_layout, x};
+import package::common::weights::{levels8, scale_of, GROUPED};
 
 const ROWS: u32 = 32;
 const SLICES: u32 = 8;
@@ -12,21 +12,7 @@ const SLICES: u32 = 8;
 const VECTORS: u32 = 1;
 const WG: u32 = ROWS * SLICES;
 
-struct Args {
-  rows: u32, k: u32, m: u32, // weights are [rows][k], x is [m][k], out and residual are [m][rows]
-  tiles: u32, // row tiles
-  w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
-  bias: u32, lo: f32, hi: f32,
-}
-
-@group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-// Binding 2 is common/weights' own.
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-
-const RESIDUAL: bool = false;
+// Arguments and bindings are common/matvec's.
 
 var<workgroup> partial: array<f32, WG * VECTORS>;
 
@@ -48,7 +34,7 @@ fn main(
   if (first >= args.m) { return; }
   let row = group % args.tiles * ROWS + local % ROWS;
   let at = min(row, args.rows - 1);
-  let w = WeightLayout(args.rows, args.k, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
+  let w = weight_layout();
 
   var acc: array<f32, VECTORS>;
   for (var k = local / ROWS * 8; k < args.k; k += 8 * SLICES) {
@@ -61,15 +47,10 @@ fn main(
   for (var v = 0u; v < VECTORS; v++) { partial[v * WG + local] = acc[v]; }
   workgroupBarrier();
 
-  if (local >= ROWS || row >= args.rows) { return; }
+  if (local >= ROWS) { return; }
   for (var v = 0u; v < VECTORS; v++) {
-    if (first + v >= args.m) { continue; }
-    var y = 0.0;
-    for (var slice = 0u; slice < SLICES; slice++) { y += partial[v * WG + slice * ROWS + local]; }
-    if (!GROUPED && BITS < 16) { y *= scale_of(at, 0, w); }
-    if (args.bias != 0) { y += bias[at]; }
-    let o = (first + v) * args.rows + at;
-    if (RESIDUAL) { y += residual[o]; }
-    out[o] = bounded(y, args.lo, args.hi);
+    var sum = 0.0;
+    for (var slice = 0u; slice < SLICES; slice++) { sum += partial[v * WG + slice * ROWS + local]; }
+    store(row, first + v, sum);
   }
 }

@@ -3,8 +3,8 @@
 // Each lane owns ROWS rows of W and reads eight terms of each at a time, which takes one word of four-bit codes; the lanes
 // together read the vectors' eight and the subgroup broadcasts them with constant indices.
 import package::common::grid::linear_workgroup;
-import package::common::bounds::bounded;
-import package::common::weights::{WeightLayout, Eight, levels8, scale_of, GROUPED, BITS};
+import package::common::matvec::{args, store, weight_layout, x};
+import package::common::weights::{Eight, levels8, scale_of, GROUPED};
 
 enable subgroups;
 
@@ -15,21 +15,7 @@ const ROWS: u32 = 2;
 const VECTORS: u32 = 1;
 override WG: u32 = 8;
 
-struct Args {
-  rows: u32, k: u32, m: u32, // weights are [rows][k], x is [m][k], out and residual are [m][rows]
-  tiles: u32, // row tiles
-  w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
-  bias: u32, lo: f32, hi: f32,
-}
-
-@group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-// Binding 2 is common/weights' own.
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-
-const RESIDUAL: bool = false;
+// Arguments and bindings are common/matvec's.
 
 // What the lane holds of a vector's eight terms. Beyond the last k it is zero.
 fn load_x(vector: u32, k: u32) -> f32 {
@@ -59,7 +45,7 @@ fn main(
   if (first >= args.m) { return; }
   let lane = local % SUBGROUP;
   let row = group % args.tiles * (ROWS * SUBGROUP) + lane;
-  let w = WeightLayout(args.rows, args.k, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
+  let w = weight_layout();
   let last = args.rows - 1;
 
   var acc: array<array<f32, VECTORS>, ROWS>;
@@ -81,16 +67,6 @@ fn main(
   }
 
   for (var r = 0u; r < ROWS; r++) {
-    let at = row + r * SUBGROUP;
-    if (at >= args.rows) { continue; }
-    for (var v = 0u; v < VECTORS; v++) {
-      if (first + v >= args.m) { continue; }
-      var y = acc[r][v];
-      if (!GROUPED && BITS < 16) { y *= scale_of(at, 0, w); }
-      if (args.bias != 0) { y += bias[at]; }
-      let o = (first + v) * args.rows + at;
-      if (RESIDUAL) { y += residual[o]; }
-      out[o] = bounded(y, args.lo, args.hi);
-    }
+    for (var v = 0u; v < VECTORS; v++) { store(row + r * SUBGROUP, first + v, acc[r][v]); }
   }
 }

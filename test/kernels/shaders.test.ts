@@ -34,6 +34,8 @@ describe('every shader compiles with its own tunables', () => {
 const settings: Readonly<Record<string, RaceSettings>> = {
   // The first tile has three windows.
   'sparse/sparse_tiled': { tunables: { SETS: 1, HEIGHT: 8, ACROSS: 1 }, words: { weights: [0, 3] } },
+  // It has up to four vectors.
+  'matmul/matvec': { tunables: { SLICES: 4, VECTORS: 2 } },
   // No border before the first pixel, where there is no room for one.
   'int8/int8_conv_tiled': { args: { next_top: 0, next_left: 0 } },
 };
