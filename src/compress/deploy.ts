@@ -1,3 +1,4 @@
+import { FAKE_QUANTIZE, quantizerSettings } from '../engine/quantizer.ts';
 import type { WeightEncoding } from '../format/encodedTensor.ts';
 import { scaleIndexer } from '../format/encodedTensor.ts';
 import { encodeModel } from '../format/encodeModel.ts';
@@ -7,9 +8,7 @@ import { removeDeadNodes } from '../graph/passes/deadNodes.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import { floatTensor } from '../graph/tensor.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
-import { quantizerLevels } from '../kernels/fakeQuantize.ts';
 import { float16ToNumber, numberToFloat16 } from '../kernels/float16.ts';
-import { FAKE_QUANTIZE } from './quantizeGraph.ts';
 
 export type StoredFloat = 'float16' | 'float32';
 
@@ -77,13 +76,7 @@ function lowerWeights(source: Graph, store: StoredFloat): { graph: Graph; grids:
 }
 
 function gridOf(node: Node, weight: Tensor, scaleTensor: Tensor, store: StoredFloat): Grid {
-  const bits = numberAttribute(node, 'bits', 8);
-  const axis = numberAttribute(node, 'axis', -1);
-  const range = quantizerLevels(
-    bits,
-    numberAttribute(node, 'signed', 1) !== 0,
-    numberAttribute(node, 'narrow', 0) !== 0,
-  );
+  const { bits, axis, levels: range } = quantizerSettings(node);
   const trained = scaleTensor.data as Float32Array;
   const data = weight.data as Float32Array;
   const scaleOf = scaleIndexer(weight.shape, axis >= 0 ? { axis } : {});

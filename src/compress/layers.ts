@@ -1,3 +1,4 @@
+import { FAKE_QUANTIZE } from '../engine/quantizer.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import { matchesAny } from './patterns.ts';
 
@@ -17,7 +18,7 @@ export function weightedLayers(graph: Graph, skip: readonly string[] = []): Weig
   for (const node of graph.nodes) {
     if (node.op !== 'Conv' && node.op !== 'Gemm' && node.op !== 'MatMul') continue;
     const quantizer = producers.get(node.inputs[1]);
-    const weight = quantizer?.op === 'wgslim.FakeQuantize' ? quantizer.inputs[0] : node.inputs[1];
+    const weight = quantizer?.op === FAKE_QUANTIZE ? quantizer.inputs[0] : node.inputs[1];
     const tensor = graph.initializers.get(weight);
     if (tensor?.dtype !== 'float32' || tensor.shape.length < 2) continue;
     if (matchesAny(skip, node.name) || matchesAny(skip, weight)) continue;

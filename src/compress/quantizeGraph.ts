@@ -1,3 +1,4 @@
+import { FAKE_QUANTIZE } from '../engine/quantizer.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
 import { quantizerLevels } from '../kernels/fakeQuantize.ts';
 import { weightedLayers } from './layers.ts';
@@ -12,8 +13,6 @@ export interface QuantizeSettings {
   layers: Readonly<Record<string, number>>;
   skip: readonly string[];
 }
-
-export const FAKE_QUANTIZE = 'wgslim.FakeQuantize';
 
 export interface QuantizedGraph {
   graph: Graph;

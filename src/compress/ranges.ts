@@ -1,3 +1,4 @@
+import { FAKE_QUANTIZE } from '../engine/quantizer.ts';
 import type { Graph } from '../graph/types.ts';
 
 const KEEPS_SIGN: ReadonlySet<string> = new Set([
@@ -30,7 +31,7 @@ export function nonNegativeValues(graph: Graph): Set<string> {
       node.op === 'Sigmoid' ||
       node.op === 'Softmax' ||
       (node.op === 'Clip' && Number(graph.initializers.get(node.inputs[1])?.data[0] ?? -1) >= 0) ||
-      (node.op === 'wgslim.FakeQuantize' && node.attributes.signed === 0) ||
+      (node.op === FAKE_QUANTIZE && node.attributes.signed === 0) ||
       (node.op === 'Pad' &&
         known.has(node.inputs[0]) &&
         Number(graph.initializers.get(node.inputs[2])?.data[0] ?? 0) >= 0) ||

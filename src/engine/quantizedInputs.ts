@@ -1,11 +1,9 @@
-import { numberAttribute } from '../graph/attributes.ts';
 import { convGeometry } from '../graph/infer/conv.ts';
 import type { Graph, Node } from '../graph/types.ts';
-import { type QuantizerLevels, quantizerLevels } from '../kernels/fakeQuantize.ts';
+import type { QuantizerLevels } from '../kernels/fakeQuantize.ts';
 import type { PlanePadding } from '../kernels/padPlanes.ts';
 import type { ParameterSource } from './parameters.ts';
-
-const FAKE_QUANTIZE = 'wgslim.FakeQuantize';
+import { FAKE_QUANTIZE, quantizerSettings } from './quantizer.ts';
 
 /** An input that a layer quantizes itself, to multiply codes instead of floats. */
 export interface QuantizedInput extends QuantizerLevels {
@@ -17,12 +15,11 @@ export interface QuantizedInput extends QuantizerLevels {
 
 /** What a node does to activations, where it is a quantizer with one constant step. */
 export function activationQuantizer(graph: Graph, node: Node | undefined): QuantizedInput | undefined {
-  if (node?.op !== FAKE_QUANTIZE || numberAttribute(node, 'axis', -1) >= 0) return undefined;
+  if (node?.op !== FAKE_QUANTIZE) return undefined;
+  const { axis, levels } = quantizerSettings(node);
   const [value, scaleName] = node.inputs as [string, string];
   const scale = graph.initializers.get(scaleName);
-  if (!scale || graph.initializers.has(value)) return undefined;
-  const signed = numberAttribute(node, 'signed', 1) !== 0;
-  const levels = quantizerLevels(numberAttribute(node, 'bits', 8), signed, numberAttribute(node, 'narrow', 0) !== 0);
+  if (axis >= 0 || !scale || graph.initializers.has(value)) return undefined;
   return { value, scale: (scale.data as Float32Array)[0] ?? 0, ...levels };
 }
 

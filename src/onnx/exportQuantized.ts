@@ -1,6 +1,7 @@
+import { FAKE_QUANTIZE } from '../engine/quantizer.ts';
 import type { Graph } from '../graph/types.ts';
 import { exportOnnx } from './export.ts';
-import { FAKE_QUANTIZE, startLowering } from './lowering.ts';
+import { startLowering } from './lowering.ts';
 import { lowerProduct, packableProducts } from './lowerProducts.ts';
 import { lowerQuantizer } from './lowerQuantizers.ts';
 import { lowerWeights } from './lowerWeights.ts';

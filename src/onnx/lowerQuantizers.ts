@@ -1,9 +1,10 @@
+import { FAKE_QUANTIZE, quantizerSettings } from '../engine/quantizer.ts';
 import { describe, intAttribute } from '../graph/attributes.ts';
 import { InputError } from '../graph/errors.ts';
 import { floatTensor } from '../graph/tensor.ts';
 import type { Graph, Node } from '../graph/types.ts';
 import { type QuantizerLevels, quantizerLevels } from '../kernels/fakeQuantize.ts';
-import { addIntegers, FAKE_QUANTIZE, type Lowering } from './lowering.ts';
+import { addIntegers, type Lowering } from './lowering.ts';
 import type { IntegerType } from './quantizedWeight.ts';
 
 /** Below this a step counts as this, as in the kernel. */
@@ -17,9 +18,7 @@ const TINY = 1e-12;
 export function lowerQuantizer(lowering: Lowering, graph: Graph, node: Node): IntegerType {
   const [value, scaleName] = node.inputs as [string, string];
   const [output] = node.outputs as [string];
-  const signed = intAttribute(node, 'signed', 1) !== 0;
-  const levels = quantizerLevels(intAttribute(node, 'bits', 8), signed, intAttribute(node, 'narrow', 0) !== 0);
-  const axis = intAttribute(node, 'axis', -1);
+  const { signed, levels, axis } = quantizerSettings(node);
   const scale = stepsOf(lowering, graph, node);
   const type = typeOf(node, levels, signed);
   let input = value;

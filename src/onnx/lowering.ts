@@ -1,9 +1,6 @@
 import type { Graph, Node, Tensor } from '../graph/types.ts';
 import { type IntegerType, integerTensor } from './quantizedWeight.ts';
 
-/** The operator of quantizers in our graphs. */
-export const FAKE_QUANTIZE = 'wgslim.FakeQuantize';
-
 /** A graph that is being rewritten for ONNX. */
 export interface Lowering {
   nodes: Node[];

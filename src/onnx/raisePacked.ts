@@ -1,9 +1,9 @@
+import { FAKE_QUANTIZE } from '../engine/quantizer.ts';
 import { describe, intAttribute } from '../graph/attributes.ts';
 import { InputError } from '../graph/errors.ts';
 import { inferShapeOfOperator } from '../graph/infer/inferers.ts';
 import { floatTensor } from '../graph/tensor.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
-import { FAKE_QUANTIZE } from './lowering.ts';
 import { BLOCKS, MATMUL_NBITS, type PackedProduct, unpackProduct } from './packedProduct.ts';
 import { dequantize, type QuantizedWeight } from './quantizedWeight.ts';
 import type { Raising } from './raising.ts';

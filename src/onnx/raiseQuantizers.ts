@@ -1,8 +1,8 @@
+import { FAKE_QUANTIZE } from '../engine/quantizer.ts';
 import { InputError } from '../graph/errors.ts';
 import { floatTensor } from '../graph/tensor.ts';
 import type { Node, Tensor } from '../graph/types.ts';
 import { type QuantizerLevels, quantizerLevels } from '../kernels/fakeQuantize.ts';
-import { FAKE_QUANTIZE } from './lowering.ts';
 import { levelsOfType } from './lowerQuantizers.ts';
 import { type Quantization, quantizationOf } from './quantization.ts';
 import type { Raising } from './raising.ts';

@@ -1,7 +1,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { calibrateActivations } from '../../src/compress/calibrateActivations.ts';
 import { deploy, deployToBytes } from '../../src/compress/deploy.ts';
-import { FAKE_QUANTIZE, type QuantizeSettings, quantizeGraph } from '../../src/compress/quantizeGraph.ts';
+import { type QuantizeSettings, quantizeGraph } from '../../src/compress/quantizeGraph.ts';
+import { FAKE_QUANTIZE } from '../../src/engine/quantizer.ts';
 import { withInitializers } from '../../src/compress/state.ts';
 import { InferenceModel } from '../../src/engine/inference.ts';
 import { decodeModel } from '../../src/format/decodeModel.ts';

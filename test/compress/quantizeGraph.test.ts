@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { FAKE_QUANTIZE, type QuantizeSettings, quantizeGraph } from '../../src/compress/quantizeGraph.ts';
+import { type QuantizeSettings, quantizeGraph } from '../../src/compress/quantizeGraph.ts';
+import { FAKE_QUANTIZE } from '../../src/engine/quantizer.ts';
 import { nonNegativeValues } from '../../src/compress/ranges.ts';
 import { channelValues, lsqScale } from '../../src/compress/scales.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';

@@ -4,23 +4,16 @@ import {
   fakeQuantizeBackward,
   fakeQuantize as fakeQuantizeKernel,
   lsqGradientScale,
-  quantizerLevels,
   scaledChannels,
 } from '../../kernels/fakeQuantize.ts';
 import type { BackwardContext, Gradients, Operator } from '../operator.ts';
+import { FAKE_QUANTIZE, quantizerSettings } from '../quantizer.ts';
 import { elementsOf } from '../value.ts';
 
 const MOST_BITS = 16;
 
-function settings(node: Node) {
-  const number = (name: string, fallback: number) => Number(node.attributes[name] ?? fallback);
-  const signed = number('signed', 1) !== 0;
-  const levels = quantizerLevels(number('bits', 8), signed, number('narrow', 0) !== 0);
-  return { bits: number('bits', 8), axis: number('axis', -1), signed, levels };
-}
-
 function check(node: Node, shapes: (readonly number[] | undefined)[]): void {
-  const { bits, axis, signed } = settings(node);
+  const { bits, axis, signed } = quantizerSettings(node);
   const fewest = signed ? 2 : 1;
   if (!Number.isInteger(bits) || bits < fewest || bits > MOST_BITS) {
     throw new InputError(`Node ${node.name}: bits is ${bits}, which is not in ${fewest}..${MOST_BITS}`);
@@ -43,7 +36,7 @@ function check(node: Node, shapes: (readonly number[] | undefined)[]): void {
  * that dimension; −1: one scale).
  */
 const operator: Operator = {
-  op: 'wgslim.FakeQuantize',
+  op: FAKE_QUANTIZE,
   infer: (node, inputs) => {
     if (!inputs[0]) throw new InputError(`Node ${node.name} lacks its input 0`);
     return [[...inputs[0]]];
@@ -52,7 +45,7 @@ const operator: Operator = {
   check,
   roles: () => ({ 0: 'weight', 1: 'scale' }),
   forward(context) {
-    const { axis, levels } = settings(context.node);
+    const { axis, levels } = quantizerSettings(context.node);
     fakeQuantizeKernel(context.builder, {
       x: context.input(0),
       scale: context.input(1),
@@ -64,7 +57,7 @@ const operator: Operator = {
 };
 
 function backward(context: BackwardContext): void {
-  const { axis, levels } = settings(context.node);
+  const { axis, levels } = quantizerSettings(context.node);
   const shape = context.inputShape(0);
   const channels = scaledChannels(shape, axis);
   // N of LSQ's gradient scale: weights that share a scale, or features of a sample.
@@ -85,4 +78,4 @@ function backward(context: BackwardContext): void {
 
 export const fakeQuantize: readonly Operator[] = [operator];
 
-export const fakeQuantizeGradients: Gradients = { 'wgslim.FakeQuantize': backward };
+export const fakeQuantizeGradients: Gradients = { [FAKE_QUANTIZE]: backward };

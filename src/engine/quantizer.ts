@@ -1,0 +1,23 @@
+import { numberAttribute } from '../graph/attributes.ts';
+import type { Node } from '../graph/types.ts';
+import { type QuantizerLevels, quantizerLevels } from '../kernels/fakeQuantize.ts';
+
+/** The operator of quantizers in our graphs; ops/fakeQuantize.ts says what it computes. */
+export const FAKE_QUANTIZE = 'wgslim.FakeQuantize';
+
+/** What the attributes of a quantizer say. */
+export interface QuantizerSettings {
+  bits: number;
+  signed: boolean;
+  /** One scale for each index along it; −1: one scale for the tensor. */
+  axis: number;
+  levels: QuantizerLevels;
+}
+
+/** Takes any numbers: the operator checks them when a graph is prepared. @throws InputError where one is no number */
+export function quantizerSettings(node: Node): QuantizerSettings {
+  const bits = numberAttribute(node, 'bits', 8);
+  const signed = numberAttribute(node, 'signed', 1) !== 0;
+  const levels = quantizerLevels(bits, signed, numberAttribute(node, 'narrow', 0) !== 0);
+  return { bits, signed, axis: numberAttribute(node, 'axis', -1), levels };
+}
