@@ -2,6 +2,7 @@ import { packDense } from '../../src/kernels/denseWeights.ts';
 import { numberToFloat16 } from '../../src/kernels/float16.ts';
 import type { Int8Quantizer } from '../../src/kernels/int8Planes.ts';
 import { packInt8 } from '../../src/kernels/int8Weights.ts';
+import { NORMAL_FLOAT_4 } from '../../src/kernels/normalFloat4.ts';
 import type { PackedWeights } from '../../src/kernels/packedLayer.ts';
 import { packBlocks } from '../../src/kernels/sparseBlocks.ts';
 import { packNM } from '../../src/kernels/sparseNM.ts';
@@ -17,12 +18,6 @@ export interface PackedFormat {
   /** Activations are quantized by it. */
   quantizer?: Int8Quantizer;
 }
-
-/** The 16 levels of NormalFloat4 (Dettmers et al. 2023, QLoRA, appendix E). */
-const NF4 = [
-  -1, -0.6961928, -0.52507305, -0.3949175, -0.28444138, -0.18477343, -0.091050036, 0, 0.0795803, 0.1609302, 0.24611231,
-  0.33791524, 0.44070983, 0.562617, 0.72295684, 1,
-];
 
 /** Every form in which the layer's weights may lie. */
 export function packedFormats({ rows, k, shape }: BenchLayer): PackedFormat[] {
@@ -47,7 +42,7 @@ export function packedFormats({ rows, k, shape }: BenchLayer): PackedFormat[] {
     values: {
       kind: 'table',
       bits: 4,
-      table: Float32Array.from(NF4),
+      table: NORMAL_FLOAT_4,
       codes: Int16Array.from(random, (value) => Math.min(15, Math.floor(8 * (value + 1)))),
       scale: scales((rows * k) / 64),
       halfScale: false,

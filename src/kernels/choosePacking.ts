@@ -1,4 +1,4 @@
-import { canPackDense } from './denseWeights.ts';
+import { canPackDense, FEW_COLUMNS } from './denseWeights.ts';
 import { type Int8Shape, int8Bits, isDepthwise } from './int8Weights.ts';
 import type { Adapter } from './productVariant.ts';
 import { chooseSparse } from './sparseChoice.ts';
@@ -25,8 +25,6 @@ export interface LayerFacts extends Int8Shape {
   prefer?: 'memory' | 'speed';
 }
 
-/** From so many columns on, a product of packed codes is no longer bound by the weights' memory. */
-const FEW_COLUMNS = 8;
 /** Time of float32 through that of the dense forms, measured on lavapipe: 3.5 to 6 for few columns, about 1 for many. */
 const DENSE_GAIN = { few: 4, many: 1 };
 /** The same of bytes times bytes. */

@@ -1,4 +1,4 @@
-import { bindWeights, type DenseWeights } from './denseWeights.ts';
+import { bindWeights, type DenseWeights, FEW_COLUMNS } from './denseWeights.ts';
 import { matvecShader } from './generated/matmul/matvec.ts';
 import { matvecSubgroupShader } from './generated/matmul/matvecSubgroup.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
@@ -29,13 +29,10 @@ export type DenseProductVariant =
   | { kind: 'matvec'; vectors: 1 | 2 | 4 }
   | { kind: 'matmul' };
 
-/** Above this many vectors the tiles of a matrix product are full enough. */
-const FEW = 8;
-
 /** How m vectors are multiplied by packed weights. */
 export function chooseDenseProduct(adapter: Adapter, { rows, m }: { rows: number; m: number }): DenseProductVariant {
   const { kind, subgroupSize: subgroup } = adapter;
-  if (m > FEW) return { kind: 'matmul' };
+  if (m > FEW_COLUMNS) return { kind: 'matmul' };
   const vectors = m >= 3 ? 4 : m === 2 ? 2 : 1;
   if (kind !== 'cpu' || subgroup === undefined || subgroup < 4 || subgroup > 64) return { kind: 'matvec', vectors };
   return { kind: 'matvec-subgroup', subgroup, rows: rows >= 32 * subgroup ? 2 : 1, vectors };

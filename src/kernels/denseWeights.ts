@@ -29,6 +29,9 @@ export interface DenseWeights {
   readonly words: Uint32Array;
 }
 
+/** Up to so many columns, a product is bound by the memory of its weights; above, tiles of a matrix product are full enough. */
+export const FEW_COLUMNS = 8;
+
 /** Terms that share a scale come in eights, because a kernel takes eight of them at a time. */
 const GROUP_STEP = 8;
 

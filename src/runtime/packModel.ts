@@ -35,11 +35,12 @@ export function packTensors(adapter: ChoiceAdapter, { graph, encodings }: Decode
  * @param file as it was decoded; the plan's graph must have been made from `file.graph`
  */
 export function packedParameters(gpu: Gpu, file: DecodedFile): (graph: Graph) => OwnedParameters {
+  // Once for all plans: packing takes longer than uploading.
+  const packed = packTensors(gpu.capabilities, file);
+  const roles = initializerRoles(file.graph);
   return (graph) => {
     const weights = new Weights(gpu);
     try {
-      const packed = packTensors(gpu.capabilities, file);
-      const roles = initializerRoles(file.graph);
       for (const [name, tensor] of file.graph.initializers) {
         if (tensor.dtype === 'float32' && roles.has(name) && graph.initializers.get(name)?.data === tensor.data) {
           weights.add(name, tensor, packed.get(name));

@@ -1,13 +1,7 @@
 import { float16ToNumber, numberToFloat16 } from '../../src/kernels/float16.ts';
+import { NORMAL_FLOAT_4 } from '../../src/kernels/normalFloat4.ts';
 import { groupsPerRow, type WeightMatrix } from '../../src/kernels/weightMatrix.ts';
 import { random, randomFloats } from './numbers.ts';
-
-/** The 16 levels of NormalFloat4 (Dettmers et al. 2023, QLoRA, appendix E). */
-export const NF4 = Float32Array.of(
-  ...[-1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334],
-  ...[-0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224],
-  ...[0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1],
-);
 
 /** Weights of `rows` × `k` in one of the formats, with random content. `int5/16z`: 5 bits, groups of 16, zero points. */
 export function randomWeights(format: string, rows: number, k: number, seed = 1): WeightMatrix {
@@ -31,7 +25,7 @@ export function randomWeights(format: string, rows: number, k: number, seed = 1)
   );
   const shared = { bits, codes, scale, halfScale: half, group };
   if (kind === 'table') {
-    const table = bits === 4 ? NF4 : randomFloats(seed + 9, levels);
+    const table = bits === 4 ? NORMAL_FLOAT_4 : randomFloats(seed + 9, levels);
     return { rows, k, values: { kind, table, ...shared } };
   }
   const zero = match[4] ? Int32Array.from({ length: groups }, () => Math.floor(next(0, levels))) : undefined;

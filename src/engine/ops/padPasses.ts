@@ -35,7 +35,7 @@ function padAxes(inner: readonly number[], outer: readonly number[], begins: rea
 }
 
 /** Where along an axis every element of the result comes from, for the modes that repeat the input's own elements. */
-export function padIndices(
+function padIndices(
   mode: 'reflect' | 'edge' | 'wrap',
   length: number,
   begin: number,

@@ -10,7 +10,7 @@ import { elementsOf, type Value } from '../value.ts';
 const ATTRIBUTES = ['kernel_shape', 'strides', 'pads', 'auto_pad', 'dilations', 'ceil_mode'];
 
 /** One window over everything behind the channels, whatever its rank. */
-export function globalWindow([n = 1, c = 1, ...rest]: readonly number[]): PoolWindows {
+function globalWindow([n = 1, c = 1, ...rest]: readonly number[]): PoolWindows {
   const length = elementsOf(rest);
   return {
     ...{ n, c, ih: 1, iw: length, oh: 1, ow: 1, kh: 1, kw: Math.max(1, length) },
