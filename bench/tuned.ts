@@ -15,6 +15,7 @@ import { openGpu } from '../src/gpu/node.ts';
 import type { Plan } from '../src/gpu/plan.ts';
 import { median, profile } from '../src/gpu/profile.ts';
 import { ChoiceListener, tableOf, tune } from '../src/kernels/tune/tune.ts';
+import { tunedChoices } from '../src/kernels/tune/variants.ts';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const data = process.env.WGSLIM_DATA ?? join(root, '../shared/data');
@@ -36,7 +37,7 @@ gpu.useTuned(listener);
 for (const [, prepare] of kinds) (await prepare(gpu)).dispose();
 gpu.useTuned(undefined);
 const { results, left } = await tune(gpu, listener.asked, { seconds: Number(values.seconds) });
-const table = tableOf(results);
+const choices = tunedChoices(tableOf(results));
 const changed = results.filter(({ best, rule }) => best !== undefined && best !== rule);
 console.log(`${gpu.capabilities.name}: ${results.length} choices measured, ${left.length} left`);
 for (const { key, rule, best } of changed) console.log(`  ${key}: ${best} in place of ${rule}`);
@@ -44,7 +45,7 @@ for (const { key, rule, best } of changed) console.log(`  ${key}: ${best} in pla
 for (const [name, prepare] of kinds) {
   gpu.useTuned(undefined);
   const untuned = await prepare(gpu);
-  gpu.useTuned(table);
+  gpu.useTuned(choices);
   const tuned = await prepare(gpu);
   const rounds: [Map<string, number>, Map<string, number>][] = [];
   for (let round = 0; round < ROUNDS; round++) {

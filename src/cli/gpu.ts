@@ -1,5 +1,6 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import { openGpu } from '../gpu/node.ts';
+import { tunedChoices } from '../kernels/tune/variants.ts';
 import { nodeAdapterKey, readTuned } from '../kernels/tunedCache.node.ts';
 import type { GpuFlags } from './flags.ts';
 
@@ -16,7 +17,7 @@ export function adapterName({ capabilities: { name, kind, driver } }: Gpu): Adap
 
 /** Lets kernels choose by what `wgslim tune` found on this adapter, unless WGSLIM_TUNED=off. */
 export function useTunedChoices(gpu: Gpu): void {
-  if (process.env.WGSLIM_TUNED !== 'off') gpu.useTuned(readTuned(nodeAdapterKey(gpu.capabilities)));
+  if (process.env.WGSLIM_TUNED !== 'off') gpu.useTuned(tunedChoices(readTuned(nodeAdapterKey(gpu.capabilities))));
 }
 
 /** Opens the adapter that was asked for, and gives it back whatever happens. */

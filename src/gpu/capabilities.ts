@@ -23,12 +23,13 @@ export interface Capabilities {
   storageAlignment: number;
   uniformAlignment: number;
   /** Variants that were measured to be the fastest here; absent: kernels choose by rule. See `Gpu.useTuned`. */
-  tuned?: TunedTable | undefined;
+  tuned?: TunedChoices | undefined;
 }
 
-/** Ids of variants by kernel and shape. A `Map` is one. */
-export interface TunedTable {
-  get(key: string): string | undefined;
+/** Choices that were measured, for kernels with several variants; `tunedChoices` makes them of a table. */
+export interface TunedChoices {
+  /** What the kernel of that name takes at a shape, in the kernel's own form; undefined leaves it to its rule. */
+  choose<Plan>(kernel: string, adapter: Pick<Capabilities, 'kind' | 'subgroupSize'>, shape: object): Plan | undefined;
 }
 
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|warp|basic render/i;

@@ -1,5 +1,5 @@
 import { BufferPool, type BufferSlice, USAGE } from './buffers.ts';
-import { type Capabilities, readCapabilities, type TunedTable } from './capabilities.ts';
+import { type Capabilities, readCapabilities, type TunedChoices } from './capabilities.ts';
 import { DeviceLostError, GpuError, NoAdapterError } from './errors.ts';
 import { PipelineCache } from './pipelines.ts';
 
@@ -35,6 +35,8 @@ export class Gpu {
   readonly lost: Promise<GPUDeviceLostInfo>;
   #lostInfo: GPUDeviceLostInfo | undefined;
   #failure: GpuError | undefined;
+  /** Rejections of what `orLost` waits for. */
+  readonly #waiting = new Set<(error: DeviceLostError) => void>();
   readonly #staging: GPUBuffer[] = [];
 
   /** Takes over a device that the caller made (and keeps the right to destroy). */
@@ -45,6 +47,7 @@ export class Gpu {
     this.pipelines = new PipelineCache(device);
     this.lost = device.lost.then((lost) => {
       this.#lostInfo = lost;
+      for (const reject of this.#waiting) reject(lossOf(lost));
       return lost;
     });
     device.addEventListener('uncapturederror', (event) => {
@@ -74,9 +77,9 @@ export class Gpu {
     return new Gpu(device, adapter.info, languageFeatures);
   }
 
-  /** Kernels that are recorded from now on choose by this table, or again by rule. */
-  useTuned(table: TunedTable | undefined): void {
-    this.capabilities.tuned = table;
+  /** Kernels that are recorded from now on take these choices, or again choose by rule. */
+  useTuned(choices: TunedChoices | undefined): void {
+    this.capabilities.tuned = choices;
   }
 
   get isLost(): boolean {
@@ -85,8 +88,7 @@ export class Gpu {
 
   /** Throws what went wrong since the last check: a lost device, or an operation that validation refused. */
   throwIfLost(): void {
-    if (this.#lostInfo)
-      throw new DeviceLostError(`The GPU device was lost (${this.#lostInfo.reason}): ${this.#lostInfo.message}`);
+    if (this.#lostInfo) throw lossOf(this.#lostInfo);
     if (this.#failure) {
       const failure = this.#failure;
       this.#failure = undefined;
@@ -94,10 +96,22 @@ export class Gpu {
     }
   }
 
+  /**
+   * Settles as `work` does, or rejects when the device is lost: browsers may leave what waits for it open for ever. Not a
+   * race with `lost`, which would keep every racer for as long as the device lives.
+   */
+  orLost<T>(work: Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#lostInfo) reject(lossOf(this.#lostInfo));
+      this.#waiting.add(reject);
+      work.then(resolve, reject).finally(() => this.#waiting.delete(reject));
+    });
+  }
+
   /** Resolves when everything queued so far has run. */
   async idle(): Promise<void> {
     this.throwIfLost();
-    await Promise.race([this.device.queue.onSubmittedWorkDone(), this.lost]);
+    await this.orLost(this.device.queue.onSubmittedWorkDone());
     this.throwIfLost();
   }
 
@@ -154,4 +168,8 @@ export class Gpu {
   destroy(): void {
     this.device.destroy();
   }
+}
+
+function lossOf({ reason, message }: GPUDeviceLostInfo): DeviceLostError {
+  return new DeviceLostError(`The GPU device was lost (${reason}): ${message}`);
 }

@@ -6,17 +6,8 @@ import { convGradWeightTiledShader } from './generated/conv/convGradWeightTiled.
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import type { PaddedPlanes } from './padPlanes.ts';
-import {
-  type Adapter,
-  busyWorkgroups,
-  cutProduct,
-  plausibleCuts,
-  splitSum,
-  type TileCount,
-  variantId,
-} from './productVariant.ts';
+import { type Adapter, busyWorkgroups, cutProduct, splitSum, type TileCount } from './productVariant.ts';
 import { reduceSplits } from './reduceSplits.ts';
-import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 export type GradWeightPlan =
   | { kind: 'direct'; splits: number; splitImages: number }
@@ -31,52 +22,28 @@ export type GradWeightPlan =
 
 const DIRECT_WG = 64;
 
-/** Variant, tiles and split of a weight gradient, from the adapter, its table and the shape alone. */
+/** Variant, tiles and split of a weight gradient, from the adapter, its measured choices and the shape alone. */
 export function planGradWeight(adapter: Adapter, shape: ConvShape): GradWeightPlan {
+  const tuned = adapter.tuned?.choose<GradWeightPlan>('gradient', adapter, shape);
+  if (tuned) return tuned;
   const { ic, oc, kh, kw, groups } = shape;
-  const cut = cutProduct(adapter, oc / groups, (ic / groups) * kh * kw);
-  const rule = groups > 1 && oc / groups < 4 ? directPlan(adapter, shape) : productPlan(adapter, shape, cut);
-  return tunedChoice(
-    adapter,
-    () => gradWeightKey(shape),
-    () => gradWeightCandidates(adapter, shape),
-    rule,
-  );
+  if (groups > 1 && oc / groups < 4) return directGradWeight(adapter, shape);
+  return productGradWeight(adapter, shape, cutProduct(adapter, oc / groups, (ic / groups) * kh * kw));
 }
 
-export function gradWeightKey({ n, ic, oc, oh, ow, kh, kw, strideW, dilW, groups }: ConvShape): string {
-  const dims = { g: groups, o: oc / groups, i: ic / groups, kh, kw, oh, ow, n: lengthClass(n) };
-  return shapeKey('gradient', { ...dims, d: dilW, s: strideW });
-}
-
-/** Every cut, with about half (`h`) and twice (`d`) as many parts too, and for groups of few channels the direct sum. */
-export function gradWeightCandidates(adapter: Adapter, shape: ConvShape): Candidate<GradWeightPlan>[] {
-  const { ic, oc, kh, kw, groups } = shape;
-  const candidates: Candidate<GradWeightPlan>[] = [];
-  for (const cut of plausibleCuts(adapter, oc / groups, (ic / groups) * kh * kw)) {
-    const id = variantId(cut.variant);
-    const rule = productPlan(adapter, shape, cut);
-    candidates.push({ id, value: rule });
-    for (const [suffix, parts] of [
-      ['h', 0.5],
-      ['d', 2],
-    ] as const) {
-      const value = productPlan(adapter, shape, cut, parts);
-      if (value.splits !== rule.splits) candidates.push({ id: `${id}${suffix}`, value });
-    }
-  }
-  if (groups > 1 && oc / groups <= 8) candidates.push({ id: 'direct', value: directPlan(adapter, shape) });
-  return candidates;
-}
-
-function directPlan(adapter: Adapter, shape: ConvShape): GradWeightPlan {
+export function directGradWeight(adapter: Adapter, shape: ConvShape): GradWeightPlan {
   const tiles = Math.ceil(weightElements(shape) / DIRECT_WG);
   const { splits, share } = splitSum(adapter, { tiles, length: shape.n, granule: 1, least: 1 });
   return { kind: 'direct', splits, splitImages: share };
 }
 
 /** @param parts how many times as many parts as keep the adapter busy by rule */
-function productPlan(adapter: Adapter, { n, oh, ow, groups }: ConvShape, cut: TileCount, parts = 1): GradWeightPlan {
+export function productGradWeight(
+  adapter: Adapter,
+  { n, oh, ow, groups }: ConvShape,
+  cut: TileCount,
+  parts = 1,
+): GradWeightPlan {
   // As if there were fewer tiles to keep it busy with.
   const tiles = (cut.tilesM * cut.tilesN * groups) / parts;
   // Whole images where the batch has enough of them to keep the adapter busy, parts of images otherwise.

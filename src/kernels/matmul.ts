@@ -1,17 +1,8 @@
 import { matmulSubgroupShader } from './generated/matmul/matmulSubgroup.ts';
 import { matmulTiledShader } from './generated/matmul/matmulTiled.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
-import {
-  type Adapter,
-  cutProduct,
-  type ProductVariant,
-  plausibleCuts,
-  splitSum,
-  type TileCount,
-  variantId,
-} from './productVariant.ts';
+import { type Adapter, cutProduct, type ProductVariant, splitSum, type TileCount } from './productVariant.ts';
 import { HIGHEST, LOWEST, reduceSplits } from './reduceSplits.ts';
-import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 /** A matrix inside a buffer: element (batch, i, j) is at offset + batch·batchStride + i·rowStride + j·columnStride. */
 export interface MatrixView {
@@ -61,53 +52,26 @@ export interface ProductShape {
   contiguous?: boolean;
 }
 
-/** Variant, tiles and split of a product, from the adapter, its table and the shape alone. */
+/** Variant, tiles and split of a product, from the adapter, its measured choices and the shape alone. */
 export function planMatmul(adapter: Adapter, shape: ProductShape): MatmulPlan {
+  const tuned = adapter.tuned?.choose<MatmulPlan>('product', adapter, shape);
+  if (tuned) return tuned;
   const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS);
   const swapped = cutProduct(adapter, shape.n, shape.m, LEAST_ROWS);
   const swap = swapped.cost < straight.cost;
-  const rule = splitCut(adapter, shape, swap ? swapped : straight, swap);
-  return tunedChoice(
-    adapter,
-    () => productKey(shape),
-    () => productCandidates(adapter, shape),
-    rule,
-  );
+  return splitProduct(adapter, shape, swap ? swapped : straight, swap);
 }
 
 /** The lowest tile that the shader has. */
-const LEAST_ROWS = 1;
+export const LEAST_ROWS = 1;
 
-export function productKey({ m, n, k, batches = 1, aRows = true, bRows = true }: ProductShape): string {
-  const dims = { m: lengthClass(m), n: lengthClass(n), k: lengthClass(k), b: lengthClass(batches) };
-  return shapeKey('product', { ...dims, ar: aRows ? 1 : 0, br: bRows ? 1 : 0 });
-}
-
-/**
- * Every cut of the product, and of its transpose (`s`), with the split of the rule, with none (`/1`) and with about twice
- * as many (`/2`).
- */
-export function productCandidates(adapter: Adapter, shape: ProductShape): Candidate<MatmulPlan>[] {
-  const cuts = [
-    ...plausibleCuts(adapter, shape.m, shape.n, LEAST_ROWS).map((cut) => ({ cut, swap: false })),
-    ...plausibleCuts(adapter, shape.n, shape.m, LEAST_ROWS).map((cut) => ({ cut, swap: true })),
-  ];
-  const candidates = cuts.flatMap(({ cut, swap }) => {
-    const id = `${variantId(cut.variant)}${swap ? 's' : ''}`;
-    const plan = splitCut(adapter, shape, cut, swap);
-    const some = [{ id, value: plan }];
-    if (plan.splits > 1)
-      some.push({ id: `${id}/1`, value: { ...plan, splits: 1, kChunk: Math.ceil(shape.k / 16) * 16 } });
-    const half = Math.ceil(plan.kChunk / 2 / 16) * 16;
-    if (half >= 128 && half < plan.kChunk) {
-      some.push({ id: `${id}/2`, value: { ...plan, splits: Math.ceil(shape.k / half), kChunk: half } });
-    }
-    return some;
-  });
-  return shape.contiguous === false ? candidates.filter(({ value }) => value.splits === 1) : candidates;
-}
-
-function splitCut(adapter: Adapter, { k, batches = 1 }: ProductShape, cut: TileCount, swap: boolean): MatmulPlan {
+/** A cut of the product, or of its transpose, with its sum split as the rule does. */
+export function splitProduct(
+  adapter: Adapter,
+  { k, batches = 1 }: ProductShape,
+  cut: TileCount,
+  swap: boolean,
+): MatmulPlan {
   const tiles = cut.tilesM * cut.tilesN * batches;
   const { splits, share } = splitSum(adapter, { tiles, length: k, granule: 16, least: 256 });
   return { ...cut, swap, splits, kChunk: share };

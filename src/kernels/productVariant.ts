@@ -63,18 +63,6 @@ export function productCuts(adapter: Adapter, m: number, n: number, least = 4): 
   return cuts;
 }
 
-/** Cuts that may turn out to be the fastest: not those that the rule finds three times as dear as the cheapest. */
-export function plausibleCuts(adapter: Adapter, m: number, n: number, least = 4): TileCount[] {
-  const cuts = productCuts(adapter, m, n, least);
-  const cheapest = Math.min(...cuts.map(({ cost }) => cost));
-  return cuts.filter(({ cost }) => cost <= 3 * cheapest);
-}
-
-/** `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16. */
-export function variantId(variant: ProductVariant): string {
-  return variant.kind === 'subgroup' ? `r${variant.rows}` : `t${variant.tm}x${variant.tn}`;
-}
-
 /** Workgroups that keep an adapter busy: few for the cores of a CPU, many for a GPU. */
 export function busyWorkgroups(adapter: Adapter): number {
   return adapter.kind === 'cpu' ? 16 : 256;

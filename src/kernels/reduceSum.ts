@@ -4,7 +4,6 @@ import { reduceSumShader } from './generated/reduce/reduceSum.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { LINE_WG } from './lines.ts';
 import { mergeReduction, type StridedAxis } from './strides.ts';
-import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 export interface ReductionSplit {
   /** Invocations that share one sum. */
@@ -21,15 +20,11 @@ export interface ReductionSplit {
  * are sums, and keep a single sum short enough (4096 elements) for its rounding errors to stay small.
  */
 export function splitReduction(shape: ReductionShape, adapter: Pick<Capabilities, 'kind' | 'tuned'>): ReductionSplit {
+  const tuned = adapter.tuned?.choose<ReductionSplit>('sum', adapter, shape);
+  if (tuned) return tuned;
   const { outputs, length, innermostReduced } = shape;
   const isLong = length >= LINE_WG && (innermostReduced || outputs < LINE_WG);
-  const rule = splitByLanes(shape, adapter, adapter.kind === 'gpu' && isLong ? LINE_WG : 1);
-  return tunedChoice(
-    adapter,
-    () => reductionKey(shape),
-    () => reductionCandidates(shape, adapter),
-    rule,
-  );
+  return splitByLanes(shape, adapter, adapter.kind === 'gpu' && isLong ? LINE_WG : 1);
 }
 
 export interface ReductionShape {
@@ -38,28 +33,7 @@ export interface ReductionShape {
   innermostReduced: boolean;
 }
 
-export function reductionKey({ outputs, length, innermostReduced }: ReductionShape): string {
-  return shapeKey('sum', { o: lengthClass(outputs), n: lengthClass(length), i: innermostReduced ? 1 : 0 });
-}
-
-/** Few and many lanes, each with the split of the rule and with none while the sum is short enough for that. */
-export function reductionCandidates(
-  shape: ReductionShape,
-  adapter: Pick<Capabilities, 'kind'>,
-): Candidate<ReductionSplit>[] {
-  const lanes = adapter.kind === 'gpu' ? [1, 4, 16, LINE_WG] : [1];
-  return lanes.flatMap((count) => {
-    const split = splitByLanes(shape, adapter, count);
-    const some = [{ id: `l${count}`, value: split }];
-    const isShort = shape.length / count <= 4096;
-    if (split.splits > 1 && isShort) {
-      some.push({ id: `l${count}/1`, value: { lanes: count, splits: 1, chunk: shape.length } });
-    }
-    return some;
-  });
-}
-
-function splitByLanes(
+export function splitByLanes(
   { outputs, length }: ReductionShape,
   { kind }: Pick<Capabilities, 'kind'>,
   lanes: number,

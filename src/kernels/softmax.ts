@@ -3,7 +3,6 @@ import { softmaxShader } from './generated/softmax/softmax.ts';
 import { softmaxBackwardShader } from './generated/softmax/softmaxBackward.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { LINE_WG, linesPerGroup } from './lines.ts';
-import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 /** Lines of `length` elements, `inner` apart: the axis of a softmax and the product of the lengths behind it. */
 export interface Lines {
@@ -17,23 +16,10 @@ export function softmaxLanes(
   shape: Pick<Lines, 'lines' | 'length'>,
   adapter: Pick<Capabilities, 'kind' | 'tuned'>,
 ): number {
+  const tuned = adapter.tuned?.choose<number>('softmax', adapter, shape);
+  if (tuned !== undefined) return tuned;
   const enough = adapter.kind === 'gpu' ? 4096 : 16;
-  const rule = shape.length >= 2 * LINE_WG && shape.lines < enough ? LINE_WG : 1;
-  return tunedChoice(
-    adapter,
-    () => softmaxKey(shape),
-    () => laneCandidates(),
-    rule,
-  );
-}
-
-export function softmaxKey({ lines, length }: Pick<Lines, 'lines' | 'length'>): string {
-  return shapeKey('softmax', { l: lengthClass(lines), n: lengthClass(length) });
-}
-
-/** An invocation for each line, a workgroup for each, and two between them. */
-export function laneCandidates(): Candidate<number>[] {
-  return [1, 4, 16, LINE_WG].map((lanes) => ({ id: `l${lanes}`, value: lanes }));
+  return shape.length >= 2 * LINE_WG && shape.lines < enough ? LINE_WG : 1;
 }
 
 /** y = softmax(x), or log(softmax(x)), along lines. */

@@ -6,10 +6,9 @@ import { convTiledShader } from './generated/conv/convTiled.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import type { PackedOperand } from './packedOperand.ts';
-import { type Adapter, cutProduct, type ProductVariant, plausibleCuts, variantId } from './productVariant.ts';
+import { type Adapter, cutProduct, type ProductVariant } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
-import { type Candidate, lengthClass, shapeKey, tunedChoice } from './tuned.ts';
 
 /** A grouped convolution without padding, over distances: a tap never leaves x. Lengths are in elements. */
 export interface ValidConv {
@@ -39,6 +38,12 @@ export interface ValidConv {
   label: string;
 }
 
+/** All that the speed depends on: distances between taps, pixels read and pixels written included. */
+export type ConvGeometry = Pick<
+  ValidConv,
+  'images' | 'groups' | 'groupOut' | 'groupIn' | 'kh' | 'kw' | 'oh' | 'ow' | 'xAt' | 'outAt'
+>;
+
 export type ConvVariant = ProductVariant | { kind: 'direct' };
 
 /**
@@ -53,8 +58,6 @@ export interface ConvTiles {
   groups: number;
   m: number;
   n: number;
-  /** Of the entry in the adapter's table, where choices for this convolution are measured. */
-  key?: (() => string) | undefined;
 }
 
 export interface ConvPlan {
@@ -63,25 +66,10 @@ export interface ConvPlan {
   tilesN: number;
 }
 
-const DIRECT: ConvPlan = { variant: { kind: 'direct' }, tilesM: 0, tilesN: 0 };
+export const DIRECT_CONV: ConvPlan = { variant: { kind: 'direct' }, tilesM: 0, tilesN: 0 };
 
-export function planConv(adapter: Adapter, shape: ConvTiles): ConvPlan {
-  const { groups, m, n, key } = shape;
-  const rule = groups > 1 && m < 4 ? DIRECT : cutProduct(adapter, m, n);
-  return key ? tunedChoice(adapter, key, () => convCandidates(adapter, shape), rule) : rule;
-}
-
-/** Every cut, and for groups of few channels the direct sum. */
-export function convCandidates(adapter: Adapter, { groups, m, n }: ConvTiles): Candidate<ConvPlan>[] {
-  const cuts = plausibleCuts(adapter, m, n).map((value) => ({ id: variantId(value.variant), value }));
-  return groups > 1 && m <= 8 ? [...cuts, { id: 'direct', value: DIRECT }] : cuts;
-}
-
-/** All that the speed depends on: distances between taps, pixels read and pixels written included. */
-export function convKey(call: Omit<ValidConv, 'x' | 'weights' | 'bias' | 'residual' | 'out' | 'label'>): string {
-  const { groups, groupOut, groupIn, kh, kw, oh, ow, images, xAt, outAt } = call;
-  const dims = { g: groups, o: groupOut, i: groupIn, kh, kw, oh, ow, n: lengthClass(images) };
-  return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox });
+export function planConv(adapter: Adapter, { groups, m, n }: ConvTiles): ConvPlan {
+  return groups > 1 && m < 4 ? DIRECT_CONV : cutProduct(adapter, m, n);
 }
 
 export function validConv(recorder: Recorder, call: ValidConv): void {
@@ -90,8 +78,9 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   const n = images * oh * ow;
   if (m * n === 0) return;
   // Packed weights take their own time to unpack: no measurement of float ones says what is best for them.
-  const key = 'dtype' in call.weights ? () => convKey(call) : undefined;
-  const { variant, tilesM, tilesN } = planConv(recorder.capabilities, { groups, m, n, key });
+  const { capabilities } = recorder;
+  const tuned = 'dtype' in call.weights ? capabilities.tuned?.choose<ConvPlan>('conv', capabilities, call) : undefined;
+  const { variant, tilesM, tilesN } = tuned ?? planConv(capabilities, { groups, m, n });
   const weights = bindWeights(call.weights, {
     rows: groups * groupOut,
     k: groupIn * kh * kw,
@@ -123,7 +112,7 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   if (variant.kind === 'direct') {
     const quads = Math.ceil((oh * ow) / 4);
     const size = images * groups * groupOut * quads;
-    const { wg, span, workgroups } = spread(recorder.capabilities, size);
+    const { wg, span, workgroups } = spread(capabilities, size);
     recorder.dispatch(convDirectShader, {
       operands,
       args: {
@@ -165,7 +154,7 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
         ...tunables,
         TM: variant.tm,
         TN: variant.tn,
-        Weights4: tileOfWeights(recorder.capabilities, weights.tunables),
+        Weights4: tileOfWeights(capabilities, weights.tunables),
       },
     });
   }

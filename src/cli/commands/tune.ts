@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { InputError } from '../../graph/errors.ts';
-import { productKey } from '../../kernels/matmul.ts';
 import type { TuneResult } from '../../kernels/tune/measure.ts';
 import { mergeInto } from '../../kernels/tune/store.ts';
-import { ChoiceListener, type TuneReport, tableOf, tune } from '../../kernels/tune/tune.ts';
+import { ChoiceListener, tableOf, tune } from '../../kernels/tune/tune.ts';
+import { product } from '../../kernels/tune/variants.ts';
 import { fileTuning, nodeAdapterKey, tunedFile } from '../../kernels/tunedCache.node.ts';
 import { addBatchOption, addGpuOptions, type BatchFlags, type GpuFlags, numberBetween } from '../flags.ts';
 import { type AdapterName, adapterName, withGpu } from '../gpu.ts';
@@ -91,7 +91,7 @@ async function tuneChoices(path: string | undefined, flags: TuneFlags): Promise<
           skipped: report.skipped,
           left: report.left,
         };
-        await printResult(flags, document, describe(document, report));
+        await printResult(flags, document, describe(document));
         signal.throwIfAborted();
       }),
     message,
@@ -122,7 +122,7 @@ function commonProducts(): Map<string, number> {
     [128, 10, 784],
     [64, 128, 784],
   ];
-  return new Map(sizes.map(([m, n, k]) => [productKey({ m: m!, n: n!, k: k! }), 1]));
+  return new Map(sizes.map(([m, n, k]) => [product.key({ m: m!, n: n!, k: k! }), 1]));
 }
 
 function choiceOf({ key, rule, best, microseconds, stopped, excluded }: TuneResult): TunedChoice {
@@ -137,7 +137,7 @@ function choiceOf({ key, rule, best, microseconds, stopped, excluded }: TuneResu
   };
 }
 
-function describe({ adapter, file, choices, skipped, left }: TuneDocument, { results }: TuneReport): string {
+function describe({ adapter, file, choices, skipped, left }: TuneDocument): string {
   const right = 'right' as const;
   const columns = [
     { title: 'kernel and shape' },
@@ -158,7 +158,7 @@ function describe({ adapter, file, choices, skipped, left }: TuneDocument, { res
       : formatPercent(1 - bestMicroseconds / ruleMicroseconds, 1),
   ]);
   const changed = choices.filter(({ best, rule }) => best !== null && best !== rule).length;
-  const wrong = results.flatMap(({ key, excluded }) => excluded.map(({ id, why }) => `- ${key}, ${id}: ${why}`));
+  const wrong = choices.flatMap(({ key, excluded }) => excluded.map(({ id, why }) => `- ${key}, ${id}: ${why}`));
   return [
     ...(rows.length > 0 ? [renderTable(columns, rows), ''] : []),
     `${choices.length} choices measured, ${changed} of them other than the rule’s; ${skipped.length} have one variant or cannot be measured alone${

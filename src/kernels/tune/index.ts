@@ -3,3 +3,4 @@ export { type MeasureOptions, type TuneResult, type TuneSubject, tuneSubject } f
 export { adapterKey, mergeInto, type TuningStore } from './store.ts';
 export { subjectOf } from './subjects.ts';
 export { ChoiceListener, type TuneOptions, type TuneReport, tableOf, tune } from './tune.ts';
+export { tunedChoices } from './variants.ts';

@@ -6,6 +6,7 @@ import { median } from '../../gpu/profile.ts';
 import { type BufferOperand, DirectRecorder } from '../direct.ts';
 import type { Operand, Recorder } from '../kernel.ts';
 import { seededValues, worstDifference } from './values.ts';
+import { tunedChoices } from './variants.ts';
 
 /** A kernel at one shape, with its variants. */
 export interface TuneSubject {
@@ -15,8 +16,8 @@ export interface TuneSubject {
   /** Lengths of the inputs, which are filled with random numbers, and of the result. */
   inputs: readonly number[];
   outputs: number;
-  /** Records the kernel as networks do; the recorder's table names the variant. */
-  record(recorder: Recorder, inputs: readonly Operand<'f32'>[], out: Operand<'f32'>): void;
+  /** Records the kernel as networks do; the recorder's choices are the variant `id` at this key. */
+  record(recorder: Recorder, inputs: readonly Operand<'f32'>[], out: Operand<'f32'>, id: string): void;
   /** One element of the result in float64, to judge by, for some elements. */
   expected(inputs: readonly Float32Array[], index: number): number;
   /** Largest difference that passes, relative to the largest element. Default 1e-4: sums of float32 in another order. */
@@ -107,11 +108,11 @@ async function tryVariant(
 ): Promise<{ plan: Plan; values: Float32Array } | { why: string }> {
   try {
     const recorder: Recorder = {
-      capabilities: { ...gpu.capabilities, tuned: new Map([[subject.key, id]]) },
+      capabilities: { ...gpu.capabilities, tuned: tunedChoices(new Map([[subject.key, id]])) },
       dispatch: (shader, call) => direct.dispatch(shader, call),
       temporary: (dtype, elements, label) => direct.temporary(dtype, elements, label),
     };
-    subject.record(recorder, inputs, out);
+    subject.record(recorder, inputs, out, id);
     const plan = await direct.compile(`${subject.key}: ${id}`);
     // What a variant does not write must not pass for its result.
     gpu.write(out.slice, new Float32Array(subject.outputs).fill(Number.NaN));

@@ -1,15 +1,14 @@
 /** What there is to measure at a key: the kernel at that shape, on operands of its own. */
-import type { Capabilities } from '../../gpu/capabilities.ts';
-import { convGradWeight, gradWeightCandidates, gradWeightKey, planGradWeight } from '../convGradWeight.ts';
+import { convGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
-import { matmul, type ProductShape, planMatmul, productCandidates, productKey } from '../matmul.ts';
-import { reduceSum, reductionCandidates, reductionKey, splitReduction } from '../reduceSum.ts';
-import { laneCandidates, softmax, softmaxKey, softmaxLanes } from '../softmax.ts';
-import { type Candidate, parseShapeKey } from '../tuned.ts';
-import { convCandidates, convKey, planConv, validConv } from '../validConv.ts';
+import { matmul, type ProductShape } from '../matmul.ts';
+import { reduceSum } from '../reduceSum.ts';
+import { softmax } from '../softmax.ts';
+import { validConv } from '../validConv.ts';
+import { parseShapeKey } from './keys.ts';
 import type { TuneSubject } from './measure.ts';
-
-type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize'>;
+import type { Adapter, Variants } from './variants.ts';
+import * as variants from './variants.ts';
 
 /** Undefined for a key of no kernel that can be tuned. */
 export function subjectOf(key: string, adapter: Adapter): TuneSubject | undefined {
@@ -33,12 +32,20 @@ export function workOf(key: string): number {
 
 type Make = (dims: Record<string, number>, adapter: Adapter) => TuneSubject | undefined;
 
-/** Ids with the rule's choice first. */
-function ordered<T>(candidates: readonly Candidate<T>[], rule: T): string[] {
-  const same = JSON.stringify(rule);
+/** The key, and the ids with the rule's choice first. */
+function choiceAt<Shape extends object, Plan>(
+  kernel: Variants<Shape, Plan>,
+  adapter: Adapter,
+  shape: Shape,
+): Pick<TuneSubject, 'key' | 'candidates'> {
+  const candidates = kernel.candidates(adapter, shape);
+  const same = JSON.stringify(kernel.rule(adapter, shape));
   const first = candidates.find(({ value }) => JSON.stringify(value) === same);
   const ids = candidates.map(({ id }) => id);
-  return first ? [first.id, ...ids.filter((id) => id !== first.id)] : ids;
+  return {
+    key: kernel.key(shape),
+    candidates: first ? [first.id, ...ids.filter((id) => id !== first.id)] : ids,
+  };
 }
 
 const product: Make = (d, adapter) => {
@@ -47,8 +54,7 @@ const product: Make = (d, adapter) => {
   const [aRow, aColumn] = shape.aRows ? [k, 1] : [1, m];
   const [bRow, bColumn] = shape.bRows ? [n, 1] : [1, k];
   return {
-    key: productKey(shape),
-    candidates: ordered(productCandidates(adapter, shape), planMatmul(adapter, shape)),
+    ...choiceAt(variants.product, adapter, shape),
     inputs: [batches * m * k, batches * k * n],
     outputs: batches * m * n,
     record(recorder, [a, b], out) {
@@ -98,10 +104,8 @@ const conv: Make = (d, adapter) => {
   };
   // Pixels that are written apart leave others as they were, which no comparison could tell from errors.
   if (apart !== 1) return undefined;
-  const tiles = { groups, m: groupOut, n: images * oh * ow };
   return {
-    key: convKey(geometry),
-    candidates: ordered(convCandidates(adapter, tiles), planConv(adapter, tiles)),
+    ...choiceAt(variants.conv, adapter, geometry),
     inputs: [images * groups * groupIn * h * w, groups * groupOut * groupIn * kh * kw],
     outputs: images * groups * groupOut * outPlane,
     record: (recorder, [x, weights], out) =>
@@ -147,8 +151,7 @@ const gradient: Make = (d, adapter) => {
     ...{ padTop: 0, padLeft: 0, padBottom: 0, padRight: 0 },
   };
   return {
-    key: gradWeightKey(shape),
-    candidates: ordered(gradWeightCandidates(adapter, shape), planGradWeight(adapter, shape)),
+    ...choiceAt(variants.gradient, adapter, shape),
     inputs: [n * groups * i * ih * iw, n * groups * o * oh * ow],
     outputs: groups * o * i * kh * kw,
     record: (recorder, [x, dy], dw) => convGradWeight(recorder, { x: x!, dy: dy!, dw, shape }),
@@ -176,8 +179,7 @@ const sum: Make = (d, adapter) => {
   const numbers = isInner ? 4 * length : length;
   const shape = { outputs, length, innermostReduced: isInner };
   return {
-    key: reductionKey(shape),
-    candidates: ordered(reductionCandidates(shape, adapter), splitReduction(shape, adapter)),
+    ...choiceAt(variants.sum, adapter, shape),
     inputs: [outputs * numbers],
     outputs,
     record: (recorder, [x], out) =>
@@ -197,8 +199,7 @@ const sum: Make = (d, adapter) => {
 const softmaxOf: Make = (d, adapter) => {
   const lines = { lines: d.l!, length: d.n!, inner: 1 };
   return {
-    key: softmaxKey(lines),
-    candidates: ordered(laneCandidates(), softmaxLanes(lines, adapter)),
+    ...choiceAt(variants.softmax, adapter, lines),
     inputs: [lines.lines * lines.length],
     outputs: lines.lines * lines.length,
     record: (recorder, [x], y) => softmax(recorder, { x: x!, y, log: false, lines }),

@@ -1,19 +1,20 @@
 /** Tuning: which choices a piece of work asks for, and the fastest right variant for each, within a time. */
-import type { TunedTable } from '../../gpu/capabilities.ts';
+import type { TunedChoices } from '../../gpu/capabilities.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { type TuneResult, type TuneSubject, tuneSubject } from './measure.ts';
 import { subjectOf, workOf } from './subjects.ts';
+import { type Adapter, keyOf } from './variants.ts';
 
-/** Has no entries, and remembers what was asked for: record a network with it to learn its choices. */
-export class ChoiceListener implements TunedTable {
+/** Leaves all to the rules, and remembers what was asked for: record a network with it to learn its choices. */
+export class ChoiceListener implements TunedChoices {
   readonly #asked = new Map<string, number>();
 
-  get(key: string): undefined {
-    this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
-    return undefined;
+  choose(kernel: string, _adapter: Adapter, shape: object): undefined {
+    const key = keyOf(kernel, shape);
+    if (key !== undefined) this.#asked.set(key, (this.#asked.get(key) ?? 0) + 1);
   }
 
-  /** How often each choice was asked for. */
+  /** How often each choice was asked for, by its key. */
   get asked(): ReadonlyMap<string, number> {
     return this.#asked;
   }

@@ -1,6 +1,9 @@
 /** Tuning on whatever adapter there is; the faults are shaders of this file. */
 import { describe, expect, it } from 'vitest';
+import type { Gpu } from '../../../src/gpu/gpu.ts';
+import type { Recorder } from '../../../src/kernels/kernel.ts';
 import type { Shader } from '../../../src/kernels/shader.ts';
+import { softmaxLanes } from '../../../src/kernels/softmax.ts';
 import { type TuneSubject, tuneSubject } from '../../../src/kernels/tune/measure.ts';
 import { subjectOf } from '../../../src/kernels/tune/subjects.ts';
 import { ChoiceListener, tableOf, tune } from '../../../src/kernels/tune/tune.ts';
@@ -52,8 +55,8 @@ const subject = (ids: string[]): TuneSubject => ({
   candidates: ids,
   inputs: [LENGTH],
   outputs: LENGTH,
-  record(recorder, [x], out) {
-    const shader = VARIANTS[recorder.capabilities.tuned!.get('double')!]!;
+  record(recorder, [x], out, id) {
+    const shader = VARIANTS[id]!;
     const workgroups = [LENGTH / 64, 1, 1] as const;
     recorder.dispatch(shader, { operands: { x: x!, out }, args: undefined as never, workgroups });
   },
@@ -116,12 +119,26 @@ const KEYS = [
   'softmax l40 n10',
 ];
 
+/** What a subject's kernel asks the table for. */
+function asksOf({ capabilities }: Gpu, { record, inputs, outputs, candidates }: TuneSubject): string[] {
+  const tuned = new ChoiceListener();
+  const operand = (elements: number) => ({ dtype: 'f32', elements }) as const;
+  const recorder: Recorder = {
+    capabilities: { ...capabilities, tuned },
+    dispatch() {},
+    temporary: (dtype, elements) => ({ dtype, elements }),
+  };
+  record(recorder, inputs.map(operand), operand(outputs), candidates[0]!);
+  return [...tuned.asked.keys()];
+}
+
 describe('the variants of our kernels', () => {
   it.each(KEYS)('are all right and ask for their own key: %s', async (key) => {
     const gpu = await testGpu();
     const made = subjectOf(key, gpu.capabilities);
     expect(made?.key).toBe(key);
     expect(new Set(made!.candidates).size).toBe(made!.candidates.length);
+    expect(asksOf(gpu, made!)).toContain(key);
     const result = await tuneSubject(gpu, made!, { rounds: 0 });
     expect(result.excluded).toEqual([]);
   });
@@ -183,10 +200,12 @@ describe('tuning', () => {
 
   it('learns choices by listening', () => {
     const listener = new ChoiceListener();
-    for (const key of ['a', 'b', 'a']) expect(listener.get(key)).toBeUndefined();
+    for (const lines of [5, 40, 5]) {
+      expect(softmaxLanes({ lines, length: 10 }, { kind: 'gpu', tuned: listener })).toBe(1);
+    }
     expect([...listener.asked]).toEqual([
-      ['a', 2],
-      ['b', 1],
+      ['softmax l5 n10', 2],
+      ['softmax l40 n10', 1],
     ]);
   });
 });

@@ -1,28 +1,4 @@
-/**
- * Choices that were measured. A kernel with several variants asks for its shape's entry; without a table, without an
- * entry, and where the entry names a variant that the shape or the adapter does not have, the kernel's rule decides. So
- * a choice stays a pure function of adapter, shape and table.
- */
-import type { TunedTable } from '../gpu/capabilities.ts';
-
-export interface Candidate<T> {
-  /** Names the variant in a table: `r16`, `t16x16`. */
-  id: string;
-  value: T;
-}
-
-export function tunedChoice<T>(
-  { tuned }: { tuned?: TunedTable | undefined },
-  key: () => string,
-  candidates: () => readonly Candidate<T>[],
-  rule: T,
-): T {
-  const id = tuned?.get(key());
-  if (id === undefined) return rule;
-  return candidates().find((candidate) => candidate.id === id)?.value ?? rule;
-}
-
-/** `conv g1 o64 i64`: the kernel and the numbers that its speed depends on. */
+/** Keys of tables: `conv g1 o64 i64`, the kernel and the numbers that its speed depends on. */
 export function shapeKey(kernel: string, dims: Readonly<Record<string, number>>): string {
   return [kernel, ...Object.entries(dims).map(([name, value]) => `${name}${value}`)].join(' ');
 }

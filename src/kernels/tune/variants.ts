@@ -1,0 +1,168 @@
+/**
+ * The kernels that have several variants: how a table names a shape of each, and what there is to choose from. Kernels
+ * know nothing of this; they ask `capabilities.tuned` and have a rule, so that pages without a table do not load it.
+ */
+import type { Capabilities, TunedChoices } from '../../gpu/capabilities.ts';
+import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
+import type { ConvShape } from '../convShape.ts';
+import { LINE_WG } from '../lines.ts';
+import { LEAST_ROWS, type MatmulPlan, type ProductShape, planMatmul, splitProduct } from '../matmul.ts';
+import { type ProductVariant, productCuts, type TileCount } from '../productVariant.ts';
+import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
+import { type Lines, softmaxLanes } from '../softmax.ts';
+import { type ConvGeometry, type ConvPlan, type ConvTiles, DIRECT_CONV, planConv } from '../validConv.ts';
+import { lengthClass, shapeKey } from './keys.ts';
+
+export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize'>;
+
+export interface Candidate<Plan> {
+  /** Names the variant in a table: `r16`, `t16x16`. */
+  id: string;
+  value: Plan;
+}
+
+/** A kernel's, as methods: a shape comes back to the kernel that it was given by. */
+export interface Variants<Shape extends object, Plan> {
+  key(shape: Shape): string;
+  candidates(adapter: Adapter, shape: Shape): Candidate<Plan>[];
+  /** What the kernel takes where nothing was measured. */
+  rule(adapter: Adapter, shape: Shape): Plan;
+}
+
+export const product: Variants<ProductShape, MatmulPlan> = {
+  key({ m, n, k, batches = 1, aRows = true, bRows = true }) {
+    const dims = { m: lengthClass(m), n: lengthClass(n), k: lengthClass(k), b: lengthClass(batches) };
+    return shapeKey('product', { ...dims, ar: aRows ? 1 : 0, br: bRows ? 1 : 0 });
+  },
+  /**
+   * Every cut of the product, and of its transpose (`s`), with the split of the rule, with none (`/1`) and with about
+   * twice as many (`/2`).
+   */
+  candidates(adapter, shape) {
+    const cuts = [
+      ...plausibleCuts(adapter, shape.m, shape.n, LEAST_ROWS).map((cut) => ({ cut, swap: false })),
+      ...plausibleCuts(adapter, shape.n, shape.m, LEAST_ROWS).map((cut) => ({ cut, swap: true })),
+    ];
+    const candidates = cuts.flatMap(({ cut, swap }) => {
+      const id = `${variantId(cut.variant)}${swap ? 's' : ''}`;
+      const plan = splitProduct(adapter, shape, cut, swap);
+      const some = [{ id, value: plan }];
+      if (plan.splits > 1)
+        some.push({ id: `${id}/1`, value: { ...plan, splits: 1, kChunk: Math.ceil(shape.k / 16) * 16 } });
+      const half = Math.ceil(plan.kChunk / 2 / 16) * 16;
+      if (half >= 128 && half < plan.kChunk) {
+        some.push({ id: `${id}/2`, value: { ...plan, splits: Math.ceil(shape.k / half), kChunk: half } });
+      }
+      return some;
+    });
+    return shape.contiguous === false ? candidates.filter(({ value }) => value.splits === 1) : candidates;
+  },
+  rule: planMatmul,
+};
+
+export const conv: Variants<ConvGeometry, ConvPlan> = {
+  key({ groups, groupOut, groupIn, kh, kw, oh, ow, images, xAt, outAt }) {
+    const dims = { g: groups, o: groupOut, i: groupIn, kh, kw, oh, ow, n: lengthClass(images) };
+    return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox });
+  },
+  /** Every cut, and for groups of few channels the direct sum. */
+  candidates(adapter, shape) {
+    const { groups, m, n } = convTiles(shape);
+    const cuts = plausibleCuts(adapter, m, n).map((value) => ({ id: variantId(value.variant), value }));
+    return groups > 1 && m <= 8 ? [...cuts, { id: 'direct', value: DIRECT_CONV }] : cuts;
+  },
+  rule: (adapter, shape) => planConv(adapter, convTiles(shape)),
+};
+
+function convTiles({ groups, groupOut, images, oh, ow }: ConvGeometry): ConvTiles {
+  return { groups, m: groupOut, n: images * oh * ow };
+}
+
+export const gradient: Variants<ConvShape, GradWeightPlan> = {
+  key({ n, ic, oc, oh, ow, kh, kw, strideW, dilW, groups }) {
+    const dims = { g: groups, o: oc / groups, i: ic / groups, kh, kw, oh, ow, n: lengthClass(n) };
+    return shapeKey('gradient', { ...dims, d: dilW, s: strideW });
+  },
+  /** Every cut, with about half (`h`) and twice (`d`) as many parts too, and for groups of few channels the direct sum. */
+  candidates(adapter, shape) {
+    const { ic, oc, kh, kw, groups } = shape;
+    const candidates: Candidate<GradWeightPlan>[] = [];
+    for (const cut of plausibleCuts(adapter, oc / groups, (ic / groups) * kh * kw)) {
+      const id = variantId(cut.variant);
+      const rule = productGradWeight(adapter, shape, cut);
+      candidates.push({ id, value: rule });
+      for (const [suffix, parts] of [
+        ['h', 0.5],
+        ['d', 2],
+      ] as const) {
+        const value = productGradWeight(adapter, shape, cut, parts);
+        if (value.splits !== rule.splits) candidates.push({ id: `${id}${suffix}`, value });
+      }
+    }
+    if (groups > 1 && oc / groups <= 8) candidates.push({ id: 'direct', value: directGradWeight(adapter, shape) });
+    return candidates;
+  },
+  rule: planGradWeight,
+};
+
+export const sum: Variants<ReductionShape, ReductionSplit> = {
+  key({ outputs, length, innermostReduced }) {
+    return shapeKey('sum', { o: lengthClass(outputs), n: lengthClass(length), i: innermostReduced ? 1 : 0 });
+  },
+  /** Few and many lanes, each with the split of the rule and with none while the sum is short enough for that. */
+  candidates(adapter, shape) {
+    const lanes = adapter.kind === 'gpu' ? [1, 4, 16, LINE_WG] : [1];
+    return lanes.flatMap((count) => {
+      const split = splitByLanes(shape, adapter, count);
+      const some = [{ id: `l${count}`, value: split }];
+      const isShort = shape.length / count <= 4096;
+      if (split.splits > 1 && isShort) {
+        some.push({ id: `l${count}/1`, value: { lanes: count, splits: 1, chunk: shape.length } });
+      }
+      return some;
+    });
+  },
+  rule: (adapter, shape) => splitReduction(shape, adapter),
+};
+
+export const softmax: Variants<Pick<Lines, 'lines' | 'length'>, number> = {
+  key: ({ lines, length }) => shapeKey('softmax', { l: lengthClass(lines), n: lengthClass(length) }),
+  /** An invocation for each line, a workgroup for each, and two between them. */
+  candidates: () => [1, 4, 16, LINE_WG].map((lanes) => ({ id: `l${lanes}`, value: lanes })),
+  rule: (adapter, shape) => softmaxLanes(shape, adapter),
+};
+
+/** By the names that kernels ask with. */
+const KERNELS: Readonly<Record<string, Variants<object, unknown>>> = { product, conv, gradient, sum, softmax };
+
+/** The key of what a kernel asks for; undefined for a kernel that nothing is known of. */
+export function keyOf(kernel: string, shape: object): string | undefined {
+  return KERNELS[kernel]?.key(shape);
+}
+
+/**
+ * Choices by a table of variants' ids by key. Where it has no entry, or one that names a variant which the shape or the
+ * adapter does not have, the rule decides: a choice stays a pure function of adapter, shape and table.
+ */
+export function tunedChoices(table: ReadonlyMap<string, string> = new Map()): TunedChoices {
+  return {
+    choose<Plan>(kernel: string, adapter: Adapter, shape: object) {
+      const variants = KERNELS[kernel];
+      const id = variants && table.get(variants.key(shape));
+      if (id === undefined) return undefined;
+      return variants!.candidates(adapter, shape).find((candidate) => candidate.id === id)?.value as Plan | undefined;
+    },
+  };
+}
+
+/** Cuts that may turn out to be the fastest: not those that the rule finds three times as dear as the cheapest. */
+function plausibleCuts(adapter: Adapter, m: number, n: number, least?: number): TileCount[] {
+  const cuts = productCuts(adapter, m, n, least);
+  const cheapest = Math.min(...cuts.map(({ cost }) => cost));
+  return cuts.filter(({ cost }) => cost <= 3 * cheapest);
+}
+
+/** `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16. */
+export function variantId(variant: ProductVariant): string {
+  return variant.kind === 'subgroup' ? `r${variant.rows}` : `t${variant.tm}x${variant.tn}`;
+}

@@ -1,0 +1,133 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { planGradWeight } from '../../../src/kernels/convGradWeight.ts';
+import type { ConvShape } from '../../../src/kernels/convShape.ts';
+import { planMatmul } from '../../../src/kernels/matmul.ts';
+import type { Adapter } from '../../../src/kernels/productVariant.ts';
+import { splitReduction } from '../../../src/kernels/reduceSum.ts';
+import { softmaxLanes } from '../../../src/kernels/softmax.ts';
+import {
+  conv,
+  gradient,
+  product,
+  softmax,
+  sum,
+  tunedChoices,
+  type Variants,
+  variantId,
+} from '../../../src/kernels/tune/variants.ts';
+import { planConv } from '../../../src/kernels/validConv.ts';
+
+const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
+const swiftShader: Adapter = { kind: 'cpu', subgroupSize: 4 };
+const gpu: Adapter = { kind: 'gpu', subgroupSize: 32 };
+
+const tunedBy = (key: string, id: string) => tunedChoices(new Map([[key, id]]));
+
+describe('a table', () => {
+  const shape = { lines: 8, length: 10 };
+  const choose = (table?: Map<string, string>) => tunedChoices(table).choose('softmax', gpu, shape);
+
+  it('decides where it names a variant that there is; else the rule does', () => {
+    const key = softmax.key(shape);
+    expect(choose()).toBeUndefined();
+    expect(choose(new Map())).toBeUndefined();
+    expect(choose(new Map([[key, 'l16']]))).toBe(16);
+    expect(choose(new Map([[key, 'l9']]))).toBeUndefined();
+    expect(choose(new Map([['other', 'l16']]))).toBeUndefined();
+    expect(tunedBy(key, 'l16').choose('other', gpu, shape)).toBeUndefined();
+    expect(softmaxLanes(shape, { ...gpu, tuned: tunedBy(key, 'l16') })).toBe(16);
+    expect(softmaxLanes(shape, { ...gpu, tuned: tunedBy(key, 'l9') })).toBe(softmaxLanes(shape, gpu));
+  });
+
+  it('changes the plan of a product, as far as the shape allows', () => {
+    const shape = { m: 64, n: 512, k: 2048 };
+    const rule = planMatmul(lavapipe, shape);
+    for (const { id, value } of product.candidates(lavapipe, shape)) {
+      const tuned = tunedBy(product.key(shape), id);
+      expect(planMatmul({ ...lavapipe, tuned }, shape)).toEqual(value);
+      // A neighbour of the same class takes it too, another adapter's variant is none.
+      expect(planMatmul({ ...lavapipe, tuned }, { ...shape, n: 500 }).variant).toEqual(value.variant);
+      expect(planMatmul({ ...gpu, tuned }, shape)).toEqual(planMatmul(gpu, shape));
+    }
+    const split = product.candidates(lavapipe, shape).find(({ value }) => value.splits > 1)!;
+    const tuned = tunedBy(product.key(shape), split.id);
+    expect(planMatmul({ ...lavapipe, tuned }, { ...shape, contiguous: false }).splits).toBe(rule.splits);
+  });
+});
+
+describe('what the rules take', () => {
+  const convShape = (changes: Partial<ConvShape>): ConvShape => ({
+    ...{ n: 32, ic: 64, ih: 18, iw: 18, oc: 64, oh: 16, ow: 16, kh: 3, kw: 3, groups: 1 },
+    ...{ strideH: 1, strideW: 1, dilH: 1, dilW: 1, padTop: 0, padLeft: 0, padBottom: 0, padRight: 0 },
+    ...changes,
+  });
+  const productBy = (adapter: Adapter, m: number, n: number, k: number) => {
+    const { variant, swap, splits } = planMatmul(adapter, { m, n, k });
+    return `${variantId(variant)}${swap ? ' swapped' : ''} ${splits}`;
+  };
+
+  it.each([
+    [lavapipe, 512, 512, 512, 'r16 1'],
+    [lavapipe, 1, 1024, 1024, 'r1 1'],
+    [lavapipe, 1024, 1, 1024, 'r1 swapped 1'],
+    [lavapipe, 64, 32, 4096, 'r16 4'],
+    [swiftShader, 512, 512, 512, 'r16 1'],
+    [gpu, 1024, 1024, 1024, 't16x16 1'],
+    [gpu, 64, 64, 4096, 't16x16 16'],
+    [gpu, 16, 4096, 1024, 't4x64 4'],
+  ] as const)('product on %j, %i x %i x %i: %s', (adapter, m, n, k, expected) => {
+    expect(productBy(adapter, m, n, k)).toBe(expected);
+  });
+
+  it('convolutions, gradients and reductions', () => {
+    const convBy = (adapter: Adapter, groups: number, m: number, n: number) =>
+      planConv(adapter, { groups, m, n }).variant;
+    expect(convBy(lavapipe, 1, 64, 8192)).toMatchObject({ kind: 'subgroup', rows: 16 });
+    expect(convBy(gpu, 1, 64, 8192)).toMatchObject({ kind: 'tiled', tm: 16, tn: 16 });
+    expect(convBy(lavapipe, 32, 1, 8192)).toEqual({ kind: 'direct' });
+    expect(planGradWeight(lavapipe, convShape({}))).toMatchObject({
+      kind: 'product',
+      variant: { rows: 16 },
+      splits: 1,
+    });
+    expect(planGradWeight(gpu, convShape({}))).toMatchObject({ kind: 'product', splits: 16 });
+    expect(planGradWeight(gpu, convShape({ groups: 64 }))).toMatchObject({ kind: 'direct' });
+    expect([softmaxLanes({ lines: 8, length: 1000 }, gpu), softmaxLanes({ lines: 8, length: 10 }, gpu)]).toEqual([
+      64, 1,
+    ]);
+    const row = { outputs: 10, length: 4096, innermostReduced: true };
+    expect(splitReduction(row, gpu).lanes).toBe(64);
+    expect(splitReduction(row, lavapipe).lanes).toBe(1);
+  });
+
+  it('is among the candidates of every shape', () => {
+    const adapters = fc.constantFrom(lavapipe, swiftShader, gpu);
+    const length = fc.integer({ min: 1, max: 300 });
+    fc.assert(
+      fc.property(
+        adapters,
+        length,
+        length,
+        fc.integer({ min: 1, max: 5000 }),
+        fc.constantFrom(1, 4),
+        (adapter, m, n, k, groups) => {
+          const hasRule = <Shape extends object, Plan>(kernel: Variants<Shape, Plan>, shape: Shape) => {
+            const plans = kernel.candidates(adapter, shape).map(({ value }) => value);
+            expect(plans).toContainEqual(kernel.rule(adapter, shape));
+          };
+          const images = (k % 40) + 1;
+          hasRule(product, { m, n, k });
+          hasRule(conv, {
+            ...{ images, groups, groupOut: m, groupIn: 3, kh: 3, kw: 3, oh: n, ow: 7 },
+            xAt: { offset: 0, image: 0, channel: 0, ky: 1, kx: 1, oy: 1, ox: 1 },
+            outAt: { offset: 0, image: 0, channel: 0, oy: 1, ox: 1 },
+          });
+          hasRule(gradient, convShape({ groups, oc: groups * m, ic: groups * ((n % 40) + 1), n: images }));
+          hasRule(sum, { outputs: m, length: k, innermostReduced: groups === 1 });
+          hasRule(softmax, { lines: m, length: n });
+        },
+      ),
+    );
+  });
+});
