@@ -8,6 +8,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { wholeNumber } from '../src/cli/flags.ts';
 import { openAll, PEERS, type PeerKey } from './adapters.ts';
 import { inferenceCases } from './inference/suite.ts';
 import { kernelCases } from './kernels/suite.ts';
@@ -31,12 +32,6 @@ interface Flags {
   profile?: boolean;
   json?: boolean;
   save?: boolean;
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('It must be a whole number above 0.');
-  return count;
 }
 
 function parsePeers(text: string): PeerKey[] {
@@ -92,8 +87,8 @@ await new Command('bench')
   .addOption(new Option('--adapter <which>', 'adapter to open').choices(['auto', 'system', 'swiftshader']))
   .option('--filter <text>', 'only cases whose name contains this', '')
   .option('--peers <list>', `only these peers (${PEERS.join(', ')})`, parsePeers)
-  .option('--rounds <n>', 'pairs of samples per peer', parseCount, 11)
-  .option('--seconds <n>', 'time for the pairs of one peer; three are always taken', parseCount, 5)
+  .option('--rounds <n>', 'pairs of samples per peer', wholeNumber(), 11)
+  .option('--seconds <n>', 'time for the pairs of one peer; three are always taken', wholeNumber(), 5)
   .option('--profile', 'slowest dispatches of every case, not only of those where a peer is faster')
   .option('--json', 'print JSON')
   .option('--save', 'keep the JSON in bench/results/')

@@ -6,7 +6,8 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
+import { wholeNumber } from '../../src/cli/flags.ts';
 import { renderTable } from '../../src/cli/table.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { openGpu } from '../../src/gpu/node.ts';
@@ -125,12 +126,6 @@ interface Flags {
   save?: boolean;
 }
 
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('It must be a whole number above 0.');
-  return count;
-}
-
 async function main(flags: Flags): Promise<void> {
   const before = loadavg()[0]!;
   const { gpu, source } = await openGpu(flags.adapter ? { adapter: flags.adapter } : {});
@@ -159,7 +154,7 @@ async function main(flags: Flags): Promise<void> {
 await new Command('bench:packed')
   .description('layers with packed weights against float32, on one adapter and in turns')
   .addOption(new Option('--adapter <which>', 'adapter to open').choices(['auto', 'system', 'swiftshader']))
-  .option('--rounds <n>', 'pairs of samples', parseCount, 15)
+  .option('--rounds <n>', 'pairs of samples', wholeNumber(), 15)
   .option('--filter <text>', 'only layers and formats whose name contains this', '')
   .option('--json', 'print JSON')
   .option('--save', 'keep the JSON in bench/results/')
