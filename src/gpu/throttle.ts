@@ -17,7 +17,7 @@ export class Throttle {
   /** Call after each submission; waits while more than `ahead` are in flight. */
   async pace(): Promise<void> {
     this.#pending.push(this.#gpu.device.queue.onSubmittedWorkDone());
-    if (this.#pending.length > this.#ahead) await Promise.race([this.#pending.shift(), this.#gpu.lost]);
+    if (this.#pending.length > this.#ahead) await this.#gpu.orLost(this.#pending.shift() as Promise<unknown>);
     this.#gpu.throwIfLost();
   }
 }

@@ -188,12 +188,22 @@ describe('what goes wrong', () => {
     add(recorder, { a: recorder.temporary('f32', 64), b: recorder.temporary('f32', 64), out });
     const plan = await recorder.compile();
     const throttle = new Throttle(gpu);
+    const stuck = expect(gpu.orLost(new Promise(() => {}))).rejects.toThrow(DeviceLostError);
     gpu.device.destroy();
     await gpu.lost;
+    await stuck;
+    await expect(gpu.orLost(new Promise(() => {}))).rejects.toThrow(DeviceLostError);
     expect(() => plan.replay()).toThrow(DeviceLostError);
     await expect(gpu.read(out.slice)).rejects.toThrow(DeviceLostError);
     await expect(gpu.idle()).rejects.toThrow(DeviceLostError);
     await expect(throttle.pace()).rejects.toThrow(DeviceLostError);
+  });
+
+  it('passes on what settles before a loss', async () => {
+    const { gpu } = await openGpu();
+    expect(await gpu.orLost(Promise.resolve(7))).toBe(7);
+    await expect(gpu.orLost(Promise.reject(new TypeError('seven')))).rejects.toThrow(TypeError);
+    gpu.destroy();
   });
 
   it('reports an operation that the device refused', async () => {
