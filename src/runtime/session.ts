@@ -1,7 +1,7 @@
 import { InferenceModel } from '../engine/inference.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
-import { DeviceLostError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { InputError } from '../graph/errors.ts';
 import type { Graph } from '../graph/types.ts';
 import type { ImagePreparer } from './imagePreparer.ts';
 import type { Feed } from './inputs.ts';
@@ -41,25 +41,14 @@ export class Session {
   readonly #images = new Map<string, ImagePreparer>();
   /** Runs wait here for one another until they are queued on the GPU. */
   #queue: Promise<unknown> = Promise.resolve();
-  readonly #pending = new Set<(error: unknown) => void>();
+  #isBusy = false;
+  #isDisposed = false;
 
   constructor(gpu: Gpu, { file, graph, weights }: ReadModel) {
     this.gpu = gpu;
     this.#file = file;
     this.#weights = weights;
     this.#graph = graph;
-    // A device may outlive many models: it must not hold on to them.
-    const session = new WeakRef(this);
-    void gpu.lost.then((info) => {
-      const live = session.deref();
-      if (live) live.#fail(info);
-    });
-  }
-
-  /** What is waiting for this device would wait for ever where the browser does not settle it. */
-  #fail({ reason, message }: GPUDeviceLostInfo): void {
-    const error = new DeviceLostError(`The GPU device was lost (${reason}): ${message}`);
-    for (const reject of this.#pending) reject(error);
   }
 
   get memory(): ModelMemory {
@@ -88,7 +77,7 @@ export class Session {
       if (model.plan.dispatchCount > DISPATCHES_PER_SUBMIT) await model.plan.replayYielding();
       else model.plan.replay();
       // Queued now, awaited when the next run may already be queued behind it.
-      const outputs = this.#guard(model.readOutputs());
+      const outputs = this.gpu.orLost(model.readOutputs());
       outputs.catch(() => {}); // nobody gets to hear of it where this turn fails too
       return { outputs };
     });
@@ -156,20 +145,28 @@ export class Session {
 
   /** One after the other; the next does not care how this one ended. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#guard(this.#queue.then(work));
+    const turn = async () => {
+      if (this.#isDisposed) throw new InputError('The model was disposed of before its turn');
+      this.#isBusy = true;
+      try {
+        return await work();
+      } finally {
+        this.#isBusy = false;
+        if (this.#isDisposed) this.#free();
+      }
+    };
+    const result = this.gpu.orLost(this.#queue.then(turn));
     this.#queue = result.catch(() => {});
     return result;
   }
 
-  /** Rejects when the device is lost, whether or not the work ever ends. */
-  #guard<T>(work: Promise<T>): Promise<T> {
-    return new Promise<T>((resolve, reject) => {
-      this.#pending.add(reject);
-      work.then(resolve, reject).finally(() => this.#pending.delete(reject));
-    });
+  /** A turn under way ends first: what it makes is freed too, and a buffer freed below it would fail the whole device. */
+  dispose(): void {
+    this.#isDisposed = true;
+    if (!this.#isBusy) this.#free();
   }
 
-  dispose(): void {
+  #free(): void {
     for (const { model, own } of this.#plans.values()) {
       model.dispose();
       own.dispose();

@@ -238,6 +238,31 @@ describe('memory', () => {
     model.dispose();
   });
 
+  it.each([0, 1, 2, 4])('is all freed where a run is under way, whose model goes %i turns later', async (turns) => {
+    const gpu = await wrapped();
+    const other = await load(file(), await onTestGpu());
+    const x = pixels(2);
+    const expected = (await other.run(x)).logits!;
+    const before = gpu.buffers.statistics;
+    const model = await load(file(), await onTestGpu());
+    const image = { data: new Uint8ClampedArray(4 * 9 * 7), width: 9, height: 7 };
+    // Shapes that are new, so that plans are being compiled.
+    const runs = [model.run(pixels(3)), model.run(image), model.run(pixels(5))];
+    for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+    model.dispose();
+    for (const outcome of await Promise.allSettled(runs)) {
+      if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(InputError);
+    }
+    // Nothing that was freed was used: the device would tell the next one who asks.
+    await gpu.idle();
+    expect((await other.run(x)).logits).toEqual(expected);
+    const after = gpu.buffers.statistics;
+    other.dispose();
+    // Read-backs stay in the pool.
+    expect(after.buffers - before.buffers).toBeLessThanOrEqual(3);
+    expect(after.bytes - before.bytes).toBeLessThan(1000);
+  });
+
   it('refuses what the device cannot hold, before anything is allocated', async () => {
     const { gpu } = await openGpu();
     const { deviceSource } = await import('../../src/runtime/devices.ts');
