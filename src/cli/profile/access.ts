@@ -3,7 +3,7 @@
  * number, followed through `let` and loops of the entry. What cannot be proven (calls, divisions by lanes, indices that
  * are loaded) is left out, so that a finding is one.
  */
-import { loadReflection } from './shaderFile.ts';
+import { loadReflection, withoutDirectives } from './shaderFile.ts';
 
 export interface StridedAccess {
   array: string;
@@ -38,9 +38,7 @@ export async function stridedAccesses(
   { workgroupSize, arrays }: { workgroupSize: readonly number[]; arrays: ReadonlySet<string> },
 ): Promise<StridedAccess[]> {
   const { WgslParser } = await loadReflection();
-  const module = new WgslParser().parse(
-    code.replace(/^[ \t]*(enable|requires|diagnostic)\b[^;]*;/gm, ''),
-  ) as unknown as AstNode[];
+  const module = new WgslParser().parse(withoutDirectives(code)) as unknown as AstNode[];
   const main = module.find(({ astNodeType, name }) => astNodeType === 'function' && name === entry);
   if (!main) return [];
   // Neighbours differ in the first dimension that is longer than 1.

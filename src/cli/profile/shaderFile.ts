@@ -1,7 +1,6 @@
 /** A WGSL file of somebody's own: its compute entry and what it binds, by reflection. */
 import type { Gpu } from '../../gpu/gpu.ts';
 import { InputError } from '../../graph/errors.ts';
-import { workgroupBytes } from './workgroupMemory.ts';
 
 export type ScalarType = 'f32' | 'f16' | 'u32' | 'i32';
 
@@ -74,11 +73,16 @@ export async function reflectShader(
   code: string,
   options: { entry?: string | undefined; overrides: Readonly<Record<string, number>> },
 ): Promise<ShaderFile> {
-  const { WgslReflect } = await loadReflection();
+  const { WgslReflect, WgslParser, Var } = await loadReflection();
   const settled = settleOverrides(path, code, options.overrides);
-  let reflected: InstanceType<Reflection['WgslReflect']>;
+  const reflected = new WgslReflect();
+  let workgroupBytes = 0;
   try {
-    reflected = new WgslReflect(settled);
+    const module = new WgslParser().parse(settled);
+    reflected.updateAST(module);
+    for (const node of module) {
+      if (node instanceof Var && node.storage === 'workgroup') workgroupBytes += reflected.getTypeInfo(node.type!).size;
+    }
   } catch (error) {
     throw new InputError(`${path}: its interface cannot be read (${(error as Error).message})`);
   }
@@ -101,22 +105,26 @@ export async function reflectShader(
     code,
     entry: found.name,
     workgroupSize: [x, y, z],
-    workgroupBytes: workgroupBytes(settled, reflected),
+    workgroupBytes,
     bindings,
     overrides: options.overrides,
   };
 }
 
-/** Puts the values into the declarations, so that sizes which depend on them come out right. */
+/** Makes constants of overrides, with these values or their own, so that sizes which depend on them come out right. */
 function settleOverrides(path: string, code: string, overrides: Readonly<Record<string, number>>): string {
-  // The reflection library parses neither all `enable`s nor needs them; lines stay where they are.
-  let settled = code.replace(/^[ \t]*(enable|requires|diagnostic)\b[^;]*;/gm, '');
+  let settled = withoutDirectives(code);
   for (const [name, value] of Object.entries(overrides)) {
     const declaration = new RegExp(`(override\\s+${name}\\s*(?::\\s*\\w+)?)\\s*(?:=[^;]*)?;`);
     if (!declaration.test(settled)) throw new InputError(`--override ${name}: ${path} declares no override '${name}'`);
     settled = settled.replace(declaration, `$1 = ${value};`);
   }
-  return settled;
+  return settled.replace(/(?:@id\([^)]*\)\s*)?\boverride(\s+\w+\s*(?::\s*\w+)?\s*=)/g, 'const$1');
+}
+
+/** The reflection library neither parses all of them nor needs them. Lines stay where they are. */
+export function withoutDirectives(code: string): string {
+  return code.replace(/^[ \t]*(enable|requires|diagnostic)\b[^;]*;/gm, '');
 }
 
 function lineOf(code: string, variable: string): number {

@@ -70,6 +70,26 @@ describe('reflection', () => {
     expect(y).toMatchObject({ fixedBytes: 28, stride: 4, element: [{ name: '', type: 'f32', offset: 0 }] });
   });
 
+  it.each([
+    ['array<f32, WG>', 50 * 4],
+    ['array<array<vec2f, COLUMNS>, 2 * HALF>', 50 * 60 * 8],
+    ['array<vec3f, 10>', 160],
+    ['array<vec4h, 8>', 64],
+    ['Cells', 3 * 32],
+    ['atomic<i32>', 4],
+    ['mat3x3<f32>', 48],
+  ])('knows the size of %s in a workgroup', async (type, bytes) => {
+    const code = `enable f16;
+@id(7) override WG: u32 = 60;
+override HALF = WG / 2;
+const COLUMNS: u32 = 60;
+struct Cell { at: vec3f, next: array<atomic<u32>, COLUMNS / 20u> }
+alias Cells = array<Cell, 3>;
+var<workgroup> shared_memory: ${type};
+@compute @workgroup_size(WG) fn main() { workgroupBarrier(); }`;
+    expect((await reflectShader('w.wgsl', code, { overrides: { WG: 50 } })).workgroupBytes).toBe(bytes);
+  });
+
   it('refuses what it cannot bind, naming file and line', async () => {
     const cases: [string, RegExp][] = [
       [
