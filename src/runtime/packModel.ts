@@ -39,7 +39,7 @@ export function packedParameters(gpu: Gpu, file: DecodedFile): (graph: Graph) =>
   const packed = packTensors(gpu.capabilities, file);
   const roles = initializerRoles(file.graph);
   return (graph) => {
-    const weights = new Weights(gpu);
+    const weights = new Weights(gpu, file.graph.name);
     try {
       for (const [name, tensor] of file.graph.initializers) {
         if (tensor.dtype === 'float32' && roles.has(name) && graph.initializers.get(name)?.data === tensor.data) {

@@ -4,7 +4,6 @@ import { assembleGraph, decodeArrived } from '../format/decodeModel.ts';
 import { buildGraph } from '../format/graphJson.ts';
 import type { ModelMeta } from '../format/meta.ts';
 import { type ModelHeader, ModelReader } from '../format/modelReader.ts';
-import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { allocate, numel } from '../graph/tensor.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
@@ -13,7 +12,7 @@ import { loadFamily } from './families.ts';
 import { Pace } from './pace.ts';
 import { packBy, planPacking } from './packWeights.ts';
 import { type OpenedSource, PIECE } from './source.ts';
-import { Weights } from './weights.ts';
+import { checkSize, Weights } from './weights.ts';
 
 export interface LoadProgress {
   /** Bytes that have arrived. */
@@ -38,7 +37,7 @@ export interface ReadModel {
 
 /**
  * Reads a file as it arrives and puts each tensor on the GPU as soon as its last byte is there. What the header claims is
- * held against the device's limits before anything is allocated. Returns after the checksum; where anything is wrong,
+ * held against the device's limits before anything is allocated, and each packed layer before its buffer is. Returns after the checksum; where anything is wrong,
  * nothing stays on the GPU.
  */
 export async function readModel(
@@ -123,28 +122,20 @@ interface Upload {
 function startUpload(gpu: Gpu, header: ModelHeader, file: string): Upload {
   const graph = outline(header, file);
   const roles = initializerRoles(graph);
-  const { records } = header.parsed;
-  const names = new Set(records.flatMap(({ name, dtype }) => (dtype === 'float32' && roles.has(name) ? [name] : [])));
-  checkLimits(gpu, header, names, file);
-  return { adapter: gpu.capabilities, weights: new Weights(gpu), names, layers: packableWeights(graph) };
+  const layers = packableWeights(graph);
+  const names = new Set<string>();
+  for (const { name, dtype, shape, bytes } of header.parsed.records) {
+    if (dtype !== 'float32' || !roles.has(name)) continue;
+    names.add(name);
+    // What is packed takes about what it takes in the file; how much exactly shows when it is packed.
+    const floats = 4 * numel(shape);
+    checkSize(gpu.capabilities, `${file}: tensor ${name}`, layers.has(name) ? Math.min(bytes, floats) : floats);
+  }
+  return { adapter: gpu.capabilities, weights: new Weights(gpu, file), names, layers };
 }
 
 /** The graph before any tensor is there. */
 function outline({ parsed }: ModelHeader, file: string): Graph {
   const placeholders = parsed.records.map(({ dtype, shape }): Tensor => ({ dtype, shape, data: allocate(dtype, 0) }));
   return buildGraph(parsed, placeholders, `${file}: wgslim.graph`);
-}
-
-/** @throws LimitError where a tensor is larger than what the device takes as one buffer, or binds at once */
-function checkLimits({ capabilities }: Gpu, { parsed }: ModelHeader, names: ReadonlySet<string>, file: string): void {
-  for (const limit of ['maxBufferBytes', 'maxBindingBytes'] as const) {
-    for (const { name, shape } of parsed.records) {
-      const bytes = 4 * numel(shape);
-      if (!names.has(name) || bytes <= capabilities[limit]) continue;
-      const called = limit === 'maxBufferBytes' ? 'maxBufferSize' : 'maxStorageBufferBindingSize';
-      throw new LimitError(
-        `${file}: tensor ${name} takes ${bytes} bytes, more than this adapter allows (${called} ${capabilities[limit]}): use another adapter or a smaller model`,
-      );
-    }
-  }
 }

@@ -1,5 +1,7 @@
 import { type ParameterSource, ParameterStore } from '../engine/parameters.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
+import type { Capabilities } from '../gpu/capabilities.ts';
+import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import type { PackedTensor } from './packWeights.ts';
@@ -10,28 +12,27 @@ import type { PackedTensor } from './packWeights.ts';
  */
 export class Weights {
   readonly #gpu: Gpu;
+  readonly #file: string;
   readonly #slices = new Map<string, BufferSlice>();
   readonly #packed = new Map<string, PackedTensor>();
   readonly #used = new Set<string>();
   #bytes = 0;
 
-  constructor(gpu: Gpu) {
+  /** @param file for messages */
+  constructor(gpu: Gpu, file: string) {
     this.#gpu = gpu;
+    this.#file = file;
   }
 
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** How the weights of layers were packed, by name. */
-  get packed(): ReadonlyMap<string, PackedTensor> {
-    return this.#packed;
-  }
-
-  /** Puts a tensor of the file on the GPU, in packed form where that is given. */
+  /** Puts a tensor of the file on the GPU, in packed form where that is given. @throws LimitError as `checkSize` */
   add(name: string, tensor: Tensor, packed?: PackedTensor): void {
     if (packed) this.#packed.set(name, packed);
     const data = packed?.packed?.weights.words ?? tensor.data;
+    checkSize(this.#gpu.capabilities, `${this.#file}: tensor ${name}`, data.byteLength);
     const buffer = this.#gpu.buffers.create(data.byteLength, name);
     this.#bytes += buffer.size;
     const slice = { buffer, offset: 0, size: buffer.size };
@@ -83,4 +84,17 @@ export class Weights {
     this.#slices.clear();
     this.#bytes = 0;
   }
+}
+
+/** @throws LimitError where a tensor of so many bytes is larger than what the device takes as one buffer, or binds at once */
+export function checkSize(capabilities: Capabilities, tensor: string, bytes: number): void {
+  const { maxBindingBytes, maxBufferBytes } = capabilities;
+  if (bytes <= Math.min(maxBindingBytes, maxBufferBytes)) return;
+  const limit =
+    maxBindingBytes < maxBufferBytes
+      ? `maxStorageBufferBindingSize ${maxBindingBytes}`
+      : `maxBufferSize ${maxBufferBytes}`;
+  throw new LimitError(
+    `${tensor} takes ${bytes} bytes, more than this adapter allows (${limit}): use another adapter or a smaller model`,
+  );
 }

@@ -1,11 +1,15 @@
 /** `load` of wgslim/web, in Node: sources, inputs, plans, memory, errors. The browser has tests of its own (test/web). */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { roundWeights } from '../../examples/web-classify/roundWeights.ts';
 import { deployToBytes } from '../../src/compress/deploy.ts';
+import { decodeModel } from '../../src/format/decodeModel.ts';
+import { encodeModel } from '../../src/format/encodeModel.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { openGpu } from '../../src/gpu/node.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import { exportOnnx } from '../../src/onnx/export.ts';
+import { packTensors } from '../../src/runtime/packModel.ts';
 import { normaliseOnHost } from '../../src/train/data/normalise.ts';
 import { resample } from '../../src/train/data/resample.ts';
 import { FetchError, InputError, LimitError, type LoadOptions, load, NoAdapterError } from '../../src/web.ts';
@@ -216,7 +220,7 @@ describe('memory', () => {
   it('counts the weights once, whatever the batch sizes, and all of it is freed', async () => {
     const gpu = await wrapped();
     const first = await load(file(), await onTestGpu()); // staging buffers stay in the pool
-    await first.run(pixels(1));
+    await first.run(pixels(3));
     first.dispose();
     const before = gpu.buffers.statistics;
     const bytes = file();
@@ -264,18 +268,59 @@ describe('memory', () => {
   });
 
   it('refuses what the device cannot hold, before anything is allocated', async () => {
-    const { gpu } = await openGpu();
-    const { deviceSource } = await import('../../src/runtime/devices.ts');
-    const own = await deviceSource(gpu.device).acquire();
-    (own.capabilities as { maxBindingBytes: number }).maxBindingBytes = 2000;
+    const own = await limited(2000);
     const { created } = own.buffers.statistics;
-    const refused = load(trickle(file()), { device: gpu.device });
+    const refused = load(trickle(file()), { device: own.device });
     await expect(refused).rejects.toThrow(LimitError);
     await expect(refused).rejects.toThrow(/tensor dense\.weight takes 3072 bytes.*maxStorageBufferBindingSize 2000/);
     expect(own.buffers.statistics.created).toBe(created);
-    gpu.destroy();
+    own.destroy();
+  });
+
+  it('takes packed weights as long as they fit packed', async () => {
+    const own = await limited(2000);
+    // 768 weights of a byte each.
+    const rounded = roundWeights(tinyGraph(), 8, {});
+    const x = pixels(1);
+    const model = await load(trickle(rounded), { device: own.device });
+    const { logits } = await model.run(x);
+    model.dispose();
+    const elsewhere = await load(rounded, await onTestGpu());
+    expect(logits).toEqual((await elsewhere.run(x)).logits);
+    elsewhere.dispose();
+    own.destroy();
+  });
+
+  it('refuses a layer that is small in the file and large on the device, and frees what it had put there', async () => {
+    const graph = tinyGraph();
+    const weight = graph.initializers.get('dense.weight')!;
+    // In the file one weight and a gap; rows of slots on the device, or float32.
+    const sparse = new Float32Array(weight.data.length);
+    sparse[700] = 0.5;
+    const initializers = new Map(graph.initializers).set('dense.weight', floatTensor(weight.shape, sparse));
+    const bytes = encodeModel({ ...graph, initializers }, new Map(), {});
+    const decoded = decodeModel(bytes, { fileName: 'sparse' });
+    const { packed } = packTensors((await testGpu()).capabilities, decoded).get('dense.weight')!;
+    const takes = packed?.weights.words.byteLength ?? 4 * sparse.length;
+    expect(decoded.encodings.get('dense.weight')!.bytes).toBeLessThan(takes / 2);
+    const own = await limited(takes - 4);
+    const before = own.buffers.statistics;
+    const refused = load(trickle(bytes), { device: own.device });
+    await expect(refused).rejects.toThrow(`dense.weight takes ${takes} bytes`);
+    expect(own.buffers.statistics.created).toBeGreaterThan(before.created);
+    expect(own.buffers.statistics.bytes).toBe(before.bytes);
+    own.destroy();
   });
 });
+
+/** A Gpu of its own, as the runtime makes it of the device, that binds so many bytes. */
+async function limited(maxBindingBytes: number): Promise<Gpu> {
+  const { gpu } = await openGpu();
+  const { deviceSource } = await import('../../src/runtime/devices.ts');
+  const own = await deviceSource(gpu.device).acquire();
+  Object.assign(own.capabilities, { maxBindingBytes });
+  return own;
+}
 
 describe('without WebGPU', () => {
   it('says so', async () => {
