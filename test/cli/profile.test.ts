@@ -5,6 +5,8 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lenet5 } from '../../examples/lenet/lenet5.ts';
 import type { DispatchRow, ProfileDocument } from '../../src/cli/profile/document.ts';
+import { profilePage } from '../../src/cli/profile/page.ts';
+import { describeProfile } from '../../src/cli/profile/text.ts';
 import type { Trace } from '../../src/cli/profile/trace.ts';
 import { exportOnnx } from '../../src/onnx/export.ts';
 import { wgslim } from './fixture.ts';
@@ -131,6 +133,19 @@ describe('inference', () => {
     expect(page.match(/class="area"/g)).toHaveLength(document.dispatches.length);
     const opened = [...page.matchAll(/<(svg|g|title|text|table|tr|td|th|body|html|head|style)\b/g)].length;
     expect(page.match(/<\/(svg|g|title|text|table|tr|td|th|body|html|head|style)>/g)).toHaveLength(opened);
+  });
+
+  it('says what timestamps add, and that a negative overhead is noise', () => {
+    const words = (overhead: number) => {
+      const changed = { ...document, overhead };
+      const text = describeProfile(changed, { layers: false });
+      return [/^profiling .*$/m.exec(text)![0], /Timestamps[^<]*/.exec(profilePage(changed))![0]];
+    };
+    for (const line of words(0.25)) expect(line).toContain('add 25.0 %');
+    for (const line of words(-0.699)) {
+      expect(line).toContain('add nothing beyond noise');
+      expect(line).not.toMatch(/[-−]\d|%/);
+    }
   });
 
   it('prints a table, by kernel or by dispatch', async () => {

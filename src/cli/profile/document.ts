@@ -2,6 +2,7 @@
 import type { CpuTimes } from '../../gpu/plan.ts';
 import type { DispatchProfile, Profile } from '../../gpu/profile.ts';
 import { fractionOfRoof, type Roof } from '../../kernels/roof.ts';
+import { formatPercent } from '../text.ts';
 import type { Advice } from './advice.ts';
 import type { Measured } from './measure.ts';
 
@@ -92,6 +93,11 @@ export function subjectTitle({ model, mode, batch, shader }: ProfileDocument): s
   if (shader)
     return `Shader ${model}, ${shader.workgroups.join(' × ')} workgroups of ${shader.workgroupSize.join(' × ')}`;
   return `${mode === 'training' ? 'Training step' : 'Inference'} of ${model}, batch ${batch}`;
+}
+
+/** What timestamps add to a run. A run with them is never the quicker one: a negative overhead is noise. */
+export function addedByTimestamps(overhead: number): string {
+  return overhead > 0 ? formatPercent(overhead, 1) : 'nothing beyond noise';
 }
 
 export function profileDocument(subject: ProfileSubject, { profile, roof, clamping }: Measured): ProfileDocument {

@@ -1,6 +1,6 @@
 /** `wgslim profile --html`: one page that needs nothing from elsewhere. Values show where the pointer rests. */
 import type { DispatchRow, ProfileDocument } from './document.ts';
-import { groupBy, subjectTitle } from './document.ts';
+import { addedByTimestamps, groupBy, subjectTitle } from './document.ts';
 
 const WIDTH = 960;
 const LEFT = 70;
@@ -14,7 +14,7 @@ export function profilePage(document: ProfileDocument): string {
     document.gpuMs === null
       ? escapeHtml(document.note ?? '')
       : `GPU ${ms(document.gpuMs)} of ${ms(document.wallMs)} wall time (${percent(document.gpuShare)}), ${document.dispatches.length} dispatches, medians of ${document.repeats} runs`,
-    ...(document.overhead === null ? [] : [`Timestamps add ${percent(document.overhead)} to a run`]),
+    ...(document.overhead === null ? [] : [`Timestamps add ${addedByTimestamps(document.overhead)} to a run`]),
     `Adapter: ${escapeHtml(document.adapter.name)}`,
   ];
   return `<!doctype html>

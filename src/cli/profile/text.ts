@@ -3,7 +3,7 @@
 import { renderPairs, renderTable } from '../table.ts';
 import { formatBytes, formatPercent } from '../text.ts';
 import type { Advice } from './advice.ts';
-import { type Figures, type PackedWeight, type ProfileDocument, subjectTitle } from './document.ts';
+import { addedByTimestamps, type Figures, type PackedWeight, type ProfileDocument, subjectTitle } from './document.ts';
 
 export function describeProfile(document: ProfileDocument, { layers }: { layers: boolean }): string {
   const rows: [string, Figures][] = layers
@@ -114,8 +114,8 @@ function gpuTime({ gpuMs, gpuShare, dispatches, repeats, note }: ProfileDocument
 
 function overhead({ timedWallMs, singleWallMs, overhead }: ProfileDocument): string {
   if (timedWallMs === null || overhead === null) return 'no timestamps, no overhead';
-  const sign = overhead < 0 ? '−' : '+';
-  return `one run with timestamps takes ${milliseconds(timedWallMs)}, without ${milliseconds(singleWallMs)} (${sign}${formatPercent(Math.abs(overhead), 1)})`;
+  const times = `one run with timestamps takes ${milliseconds(timedWallMs)}, without ${milliseconds(singleWallMs)}`;
+  return `${times}: they add ${addedByTimestamps(overhead)}`;
 }
 
 function parts({ encode, submit, wait }: ProfileDocument['cpu']): string {
