@@ -1,9 +1,10 @@
 /** The page: one network at a time, run on what is drawn, dropped, pasted or chosen. */
 // In a project of your own: from 'wgslim/web'.
 import { type ImageSource, load, type Model } from '../../../src/web.ts';
+import { element } from '../../web-common/element.ts';
 import { bytesText, errorText, millisecondsText, NO_WEBGPU } from '../../web-common/text.ts';
 import { createPad } from './pad.ts';
-import { clearAnswer, element, showAnswer, shown, softmax } from './view.ts';
+import { clearAnswer, showAnswer, shown, softmax } from './view.ts';
 
 /** models/index.json, which `make-models.ts` writes. */
 interface ModelList {
@@ -63,8 +64,9 @@ async function open(source: string | File, about: string): Promise<void> {
   const controller = new AbortController();
   opening = controller;
   element('about').textContent = 'Loading …';
+  let next: Model | undefined;
   try {
-    const next = await load(source, {
+    next = await load(source, {
       signal: controller.signal,
       onProgress: ({ loaded }) => {
         element('bytes').textContent = bytesText(loaded);
@@ -72,10 +74,7 @@ async function open(source: string | File, about: string): Promise<void> {
     });
     // Compiles the shaders, so that the times shown are those of the network.
     await next.run(pad.centred());
-    if (controller.signal.aborted) {
-      next.dispose();
-      return;
-    }
+    controller.signal.throwIfAborted();
     model?.dispose();
     model = next;
     element('about').textContent = about;
@@ -84,6 +83,7 @@ async function open(source: string | File, about: string): Promise<void> {
     clearAnswer();
     requestRun();
   } catch (error) {
+    if (next !== model) next?.dispose();
     if (controller.signal.aborted) return;
     element('about').textContent = '';
     say(error);

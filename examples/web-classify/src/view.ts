@@ -1,11 +1,6 @@
 /** What the page shows of an answer. */
+import { element } from '../../web-common/element.ts';
 import { percentText } from '../../web-common/text.ts';
-
-export function element<T extends HTMLElement>(id: string): T {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`The page has no #${id}`);
-  return found as T;
-}
 
 export interface Ranked {
   name: string;

@@ -1,8 +1,9 @@
 /** The page: gathers files and settings, starts the worker, shows how far it is, and hands the small file over. */
+import { element } from '../../web-common/element.ts';
 import { bytesText, errorText, NO_WEBGPU } from '../../web-common/text.ts';
 import type { FromWorker, NamedBytes, ToWorker } from './messages.ts';
 import { recipeOf } from './settings.ts';
-import { element, showProgress, showResult } from './view.ts';
+import { showProgress, showResult } from './view.ts';
 
 const NETWORK = 'data/lenet5.onnx';
 const IMAGES = [

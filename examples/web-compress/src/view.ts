@@ -1,12 +1,7 @@
 /** What the page shows of a run. */
 import type { CompressEvent, StageResult } from '../../../src/compress/compress.ts';
+import { element } from '../../web-common/element.ts';
 import { bytesText, percentText } from '../../web-common/text.ts';
-
-export function element<T extends HTMLElement>(id: string): T {
-  const found = document.getElementById(id);
-  if (!found) throw new Error(`The page has no #${id}`);
-  return found as T;
-}
 
 const PHASES = { calibrate: 'looking at the data', train: 'training', evaluate: 'measuring' } as const;
 
