@@ -34,10 +34,10 @@ export function imageInput(name: string, shape: readonly (number | string)[]): I
   return square && known(square, Math.sqrt(a / square), Math.sqrt(a / square), 'nchw');
 }
 
+/** Whether it has an image's sizes. Inputs by name are no image, even where one is called `width`. */
 export function isImageSource(value: unknown): value is ImageSource {
-  return typeof value === 'object' && value !== null && !ArrayBuffer.isView(value) && !Array.isArray(value)
-    ? 'width' in value || 'displayWidth' in value
-    : false;
+  const { width, displayWidth } = (value ?? {}) as Partial<ImageBitmap & VideoFrame>;
+  return typeof (width ?? displayWidth) === 'number';
 }
 
 /** Its own pixels, not those of its box on the page. @throws InputError where there are none (yet) */

@@ -210,6 +210,16 @@ describe('run', () => {
     const { sum, product } = await model.run({ a, b });
     expect([...sum]).toEqual([7, 7, 7, 7, 7, 7]);
     expect([...product]).toEqual([6, 10, 12, 12, 10, 6]);
+    // An input by the name of an image's field.
+    const named = sketchGraph({
+      inputs: { width: ['N', 2] },
+      outputs: ['twice'],
+      initializers: {},
+      nodes: [['Add', ['width', 'width'], ['twice']]],
+    });
+    const other = await load<'width', 'twice'>(file(named), await onTestGpu());
+    expect([...(await other.run({ width: Float32Array.of(1, 2) })).twice]).toEqual([2, 4]);
+    other.dispose();
     await expect(model.run(a)).rejects.toThrow(/2 inputs, so run needs them by name: a, b/);
     await expect(model.run({ a: a.data, b })).rejects.toThrow(/give \{ data, shape \}/);
     model.dispose();
