@@ -6,15 +6,14 @@
  */
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { cpus, loadavg } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { chromium } from 'playwright-core';
 import { roundWeights } from '../examples/web-classify/roundWeights.ts';
 import { bundleWith, readBudget } from '../scripts/bundleSizes.ts';
+import { launchChromium } from '../scripts/chromium.ts';
+import { serveStatic } from '../scripts/serveStatic.ts';
 import { readOnnxFile } from '../src/onnx/node.ts';
 import type { Model } from '../src/web.ts';
 import { slug } from './slug.ts';
@@ -22,7 +21,6 @@ import { type Spread, spreadOf } from './statistics.ts';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const models = join(process.env.WGSLIM_DATA ?? join(here, '../../shared/data'), 'models');
-const executablePath = process.env.WGSLIM_CHROMIUM ?? '/usr/bin/chromium';
 
 const { values: flags } = parseArgs({
   options: { rounds: { type: 'string', default: '5' }, json: { type: 'boolean' }, save: { type: 'boolean' } },
@@ -86,25 +84,18 @@ const script = (await bundleWith(everything)).text;
 const page =
   '<!doctype html><script type="module">import * as w from "/w.js"; Object.assign(window, w); document.title = "ready";</script>';
 const served = new Map<string, string | Uint8Array>([
-  ['/', page],
+  ['/index.html', page],
   ['/w.js', script],
 ]);
 for (const [i, bytes] of [...files.values()].entries()) served.set(`/${i}.wgslim`, bytes);
-const server = createServer((request, response) => {
-  const body = served.get(request.url ?? '');
-  const type =
-    request.url === '/' ? 'text/html' : request.url?.endsWith('.js') ? 'text/javascript' : 'application/octet-stream';
-  response.writeHead(body === undefined ? 404 : 200, { 'content-type': type }).end(body ?? '');
-});
-await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+const { url, close } = await serveStatic(served);
 
 type Sample = Awaited<ReturnType<typeof measure>>;
 const samples = new Map<string, Sample[]>();
 let browserVersion = '';
 for (let round = 0; round < Number(flags.rounds); round++) {
   for (const [i, name] of [...files.keys()].entries()) {
-    const browser = await chromium.launch({ executablePath, args: ['--enable-unsafe-webgpu'] });
+    const browser = await launchChromium();
     browserVersion = browser.version();
     const tab = await browser.newPage();
     // What tsx leaves in functions that it keeps the names of.
@@ -116,7 +107,7 @@ for (let round = 0; round < Number(flags.rounds); round++) {
     await browser.close();
   }
 }
-server.close();
+await close();
 
 const spread = (list: readonly Sample[], of: (sample: Sample) => number): Spread => spreadOf(list.map(of));
 const cases = [...samples].map(([name, list]) => ({

@@ -1,22 +1,16 @@
-/** A real browser for the tests: Debian's Chromium, headless, WebGPU on its software adapter. */
-import { existsSync } from 'node:fs';
-import { type Browser, chromium, type Page } from 'playwright-core';
+/** The browser of the tests. */
+import type { Browser, Page } from 'playwright-core';
 import { afterAll } from 'vitest';
+import { launchChromium } from '../../scripts/chromium.ts';
 
-const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-const executablePath = process.env.WGSLIM_CHROMIUM ?? PLACES.find(existsSync);
-
-/** Why tests in a browser cannot run here, for `describe.skipIf` and its name; undefined where they can. */
-export const noBrowser = executablePath
-  ? undefined
-  : 'no Chromium is installed (Debian: apt install chromium; elsewhere: WGSLIM_CHROMIUM=PATH)';
+export { noBrowser } from '../../scripts/chromium.ts';
 
 let launched: Promise<Browser> | undefined;
 
 /** One browser per test file. */
 export function browser(): Promise<Browser> {
   if (!launched) {
-    launched = chromium.launch({ executablePath: executablePath as string, args: ['--enable-unsafe-webgpu'] });
+    launched = launchChromium();
     afterAll(async () => {
       await (await launched)?.close();
       launched = undefined;
