@@ -22,10 +22,11 @@ export function storedIndices(tensor: EncodedTensor, where: string): Uint32Array
 
 /** Integer levels q of the stored values: signed without zero points, unsigned with them. `int` only. */
 export function storedCodes(tensor: EncodedTensor): Int16Array {
-  const codes = Int16Array.from(unpackBits(tensor.values, tensor.bits, tensor.stored));
+  const codes = new Int16Array(unpackBits(tensor.values, tensor.bits, tensor.stored));
   if (tensor.zeroPoint) return codes;
   const signBit = 1 << (tensor.bits - 1);
-  return codes.map((code) => (code ^ signBit) - signBit);
+  for (let i = 0; i < codes.length; i++) codes[i] = (codes[i]! ^ signBit) - signBit;
+  return codes;
 }
 
 /** The tensor that an encoded one stands for; `where` (file and tensor) opens the message of an error. */
