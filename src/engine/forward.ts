@@ -81,9 +81,9 @@ export function recordForward(request: ForwardRequest): Tape {
       packed(index) {
         const stored = store.packed?.(node.inputs[index] ?? '');
         if (!stored) return undefined;
-        const { words, ...layer } = stored.layer;
-        const operand = builder.persistent(stored.slice, [words.length], 'u32', node.inputs[index]);
-        return { weights: { ...layer, operand } as PackedLayer, kernels: stored.kernels };
+        const { slice, layer, kernels } = stored;
+        const operand = builder.persistent(slice, [slice.size / 4], 'u32', node.inputs[index]);
+        return { weights: { ...layer, operand } as PackedLayer, kernels };
       },
       output(index = 0) {
         const name = node.outputs[index];

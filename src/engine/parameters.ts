@@ -3,7 +3,7 @@ import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { SEGMENT } from '../kernels/arena.ts';
-import type { LayerKernels, PackedWeights } from '../kernels/layerFamily.ts';
+import type { LayerKernels, PackedLayout } from '../kernels/layerFamily.ts';
 import type { Role } from './operator.ts';
 import { findOperator } from './registry.ts';
 import { elementsOf } from './value.ts';
@@ -28,7 +28,7 @@ export interface ParameterSource {
 /** Packed weights that lie in a buffer. */
 export interface StoredLayer {
   readonly slice: BufferSlice;
-  readonly layer: PackedWeights;
+  readonly layer: PackedLayout;
   readonly kernels: LayerKernels;
 }
 

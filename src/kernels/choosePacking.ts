@@ -1,7 +1,7 @@
 import { canPackDense, FEW_COLUMNS } from './denseWeights.ts';
 import { type Int8Shape, int8Bits, isDepthwise } from './int8Weights.ts';
 import type { Adapter } from './productVariant.ts';
-import { chooseSparse } from './sparseChoice.ts';
+import { chooseSparse, runsSparse } from './sparseChoice.ts';
 import { sparsityPattern } from './sparsePattern.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
@@ -39,6 +39,8 @@ const MARGIN = 1.15;
  */
 export function choosePacking(adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts): PackingChoice {
   const dense = chooseDense(adapter, matrix, facts);
+  // Before the pattern is looked for, which takes longer than all else here.
+  if (!runsSparse(adapter)) return dense;
   const few = facts.columns <= FEW_COLUMNS;
   const gainOf = { float: 1, int8: INT8_GAIN, dense: few ? DENSE_GAIN.few : DENSE_GAIN.many };
   const sparse = chooseSparse(adapter, { pattern: sparsityPattern(matrix, facts), m: facts.columns });

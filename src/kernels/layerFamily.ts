@@ -12,7 +12,10 @@ import type { WeightMatrix } from './weightMatrix.ts';
 /** A layer's weights in one of the packed forms, on the host. */
 export type PackedWeights = DenseWeights | Int8Weights | SparseWeights;
 
-/** The same in GPU memory. */
+/** What is said of their layout, without the words. */
+export type PackedLayout = Omit<DenseWeights, 'words'> | Omit<Int8Weights, 'words'> | Omit<SparseWeights, 'words'>;
+
+/** The weights in GPU memory. */
 export type PackedLayer = PackedOperand<DenseWeights> | PackedOperand<Int8Weights> | PackedOperand<SparseWeights>;
 
 /** Activations that a layer is to quantize. */

@@ -23,15 +23,22 @@ type Candidate = { form: SparseChoice; name: string; layout: SparseLayout; tiles
 const MARGIN = 1.15;
 
 /**
+ * Whether a sparse form may be the fastest at all. On SwiftShader, whose compiler unrolls no loops and so keeps a tile's
+ * sums in memory, every form was measured to take two to six times as long as float32.
+ */
+export function runsSparse({ kind, subgroupSize }: Adapter): boolean {
+  return kind !== 'cpu' || subgroupSize === 8;
+}
+
+/**
  * The form that does best for m columns (vectors of a dense layer, or pixels of all images) by its time and a little by
- * its memory, or `dense` where none beats the float32 kernel. Times on GPUs are estimates, not measurements. On SwiftShader, whose compiler unrolls no loops and
- * so keeps a tile's sums in memory, every form was measured to take two to six times as long as float32.
+ * its memory, or `dense` where none beats the float32 kernel. Times on GPUs are estimates, not measurements.
  */
 export function chooseSparse(adapter: Adapter, { pattern, m }: { pattern: SparsityPattern; m: number }): SparseChoice {
   const { rows, k, groups, density, valueBits } = pattern;
   if (typeof valueBits === 'string') return { form: 'dense', reason: valueBits };
   if (rows * k * m === 0) return { form: 'dense', reason: 'it has nothing to compute' };
-  if (adapter.kind === 'cpu' && adapter.subgroupSize !== 8) {
+  if (!runsSparse(adapter)) {
     return { form: 'dense', reason: 'on CPU adapters without subgroups of eight lanes sparse kernels are slower' };
   }
   if (groups > 1 && rows / groups < 4) {

@@ -1,4 +1,4 @@
-import { type ParameterSource, ParameterStore } from '../engine/parameters.ts';
+import { type ParameterSource, ParameterStore, type StoredLayer } from '../engine/parameters.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Capabilities } from '../gpu/capabilities.ts';
 import { LimitError } from '../gpu/errors.ts';
@@ -14,7 +14,7 @@ export class Weights {
   readonly #gpu: Gpu;
   readonly #file: string;
   readonly #slices = new Map<string, BufferSlice>();
-  readonly #packed = new Map<string, PackedTensor>();
+  readonly #packed = new Map<string, Omit<StoredLayer, 'slice'>>();
   readonly #used = new Set<string>();
   #bytes = 0;
 
@@ -30,8 +30,13 @@ export class Weights {
 
   /** Puts a tensor of the file on the GPU, in packed form where that is given. @throws LimitError as `checkSize` */
   add(name: string, tensor: Tensor, packed?: PackedTensor): void {
-    if (packed) this.#packed.set(name, packed);
-    const data = packed?.packed?.weights.words ?? tensor.data;
+    let data = tensor.data;
+    if (packed?.packed) {
+      // The words are on the GPU from here on, and in the file.
+      const { words, ...layer } = packed.packed.weights;
+      this.#packed.set(name, { layer, kernels: packed.packed.kernels });
+      data = words;
+    }
     checkSize(this.#gpu.capabilities, `${this.#file}: tensor ${name}`, data.byteLength);
     const buffer = this.#gpu.buffers.create(data.byteLength, name);
     this.#bytes += buffer.size;
@@ -50,7 +55,7 @@ export class Weights {
       this.#slices.has(name) && graph.initializers.get(name)?.data === file.initializers.get(name)?.data;
     const rest = [...graph.initializers].filter(([name]) => !isShared(name));
     const own = new ParameterStore(this.#gpu, { ...graph, initializers: new Map(rest) });
-    const layerOf = (name: string) => (isShared(name) ? this.#packed.get(name)?.packed : undefined);
+    const layerOf = (name: string) => (isShared(name) ? this.#packed.get(name) : undefined);
     const shared = (name: string) => {
       this.#used.add(name);
       return this.#slices.get(name) as BufferSlice;
@@ -63,7 +68,7 @@ export class Weights {
       slice: (name) => (isShared(name) ? shared(name) : own.slice(name)),
       packed: (name) => {
         const layer = layerOf(name);
-        return layer && { layer: layer.weights, kernels: layer.kernels, slice: shared(name) };
+        return layer && { ...layer, slice: shared(name) };
       },
     };
     return { source, own };
