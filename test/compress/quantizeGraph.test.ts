@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { type QuantizeSettings, quantizeGraph } from '../../src/compress/quantizeGraph.ts';
-import { FAKE_QUANTIZE } from '../../src/engine/quantizer.ts';
 import { nonNegativeValues } from '../../src/compress/ranges.ts';
 import { channelValues, lsqScale } from '../../src/compress/scales.ts';
+import { FAKE_QUANTIZE } from '../../src/engine/quantizer.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';
 import type { Graph } from '../../src/graph/types.ts';
 import { validateGraph } from '../../src/graph/validate.ts';
