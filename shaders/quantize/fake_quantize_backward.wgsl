@@ -4,6 +4,7 @@
 // A workgroup sums ds over one of the splits of one channel: partials[channel][split].
 import package::common::grid::linear_workgroup;
 import package::common::channel_element::channel_element;
+import package::common::quantizer_step::quantizer_step;
 
 struct Args {
   channels: u32, inner: u32, // this and what follows in units of T
@@ -18,7 +19,7 @@ alias T = vec4f;
 const LANES: f32 = 4.0;
 const CONTIGUOUS: bool = true; // the elements of a channel follow each other
 const GRADIENT: bool = true; // dx is wanted
-const TINY: f32 = 1e-12;
+const POWER_OF_TWO: bool = false;
 
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> x: array<T>;
@@ -40,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
   let begin = number % args.splits * args.chunk;
   let limit = min(begin + args.chunk, args.length);
   let end = select(0u, limit, channel < args.channels);
-  let s = max(scale[min(channel, args.channels - 1u)], TINY);
+  let s = quantizer_step(scale[min(channel, args.channels - 1u)], POWER_OF_TWO);
   let low = T(args.low);
   let high = T(args.high);
   var sum = T(0.0);

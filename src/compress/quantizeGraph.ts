@@ -8,7 +8,8 @@ import { channelValues, lsqScale, mseScale } from './scales.ts';
 
 export interface QuantizeSettings {
   weights: { bits: number; perChannel: boolean; initial: 'lsq' | 'mse' };
-  activations?: { bits: number };
+  /** `powerOfTwo`: steps are powers of two. */
+  activations?: { bits: number; powerOfTwo?: boolean };
   /** Widths of single layers' weights by name pattern. */
   layers: Readonly<Record<string, number>>;
   skip: readonly string[];
@@ -17,7 +18,7 @@ export interface QuantizeSettings {
 export interface QuantizedGraph {
   graph: Graph;
   /** Activations that got a quantizer: the value it reads, and its scale, whose value calibration must still set. */
-  activations: { value: string; scale: string; signed: boolean; bits: number }[];
+  activations: { value: string; scale: string; signed: boolean; bits: number; powerOfTwo: boolean }[];
 }
 
 /**
@@ -67,11 +68,14 @@ export function quantizeGraph(given: Graph, settings: QuantizeSettings): Quantiz
     const activation = inputs[0];
     if (settings.activations && !initializers.has(activation) && !isQuantized.has(activation)) {
       if (!quantized.has(activation)) {
-        const { bits } = settings.activations;
+        const { bits, powerOfTwo = false } = settings.activations;
         const signed = !nonNegative.has(activation);
         const one: Tensor = { dtype: 'float32', shape: [1], data: Float32Array.of(1) };
-        const scale = addQuantizer(activation, one, { bits, signed: signed ? 1 : 0, narrow: 0, axis: -1 });
-        activations.push({ value: activation, scale, signed, bits });
+        const scale = addQuantizer(activation, one, {
+          ...{ bits, signed: signed ? 1 : 0, narrow: 0, axis: -1 },
+          ...(powerOfTwo && { powerOfTwo: 1 }),
+        });
+        activations.push({ value: activation, scale, signed, bits, powerOfTwo });
       }
       inputs[0] = quantized.get(activation) as string;
     }

@@ -3,7 +3,7 @@ import type { Graph, Node } from '../graph/types.ts';
 import type { QuantizerLevels } from '../kernels/fakeQuantize.ts';
 import type { PlanePadding } from '../kernels/padPlanes.ts';
 import type { ParameterSource } from './parameters.ts';
-import { FAKE_QUANTIZE, quantizerSettings } from './quantizer.ts';
+import { FAKE_QUANTIZE, quantizerSettings, quantizerSteps } from './quantizer.ts';
 
 /** An input that a layer quantizes itself, to multiply codes instead of floats. */
 export interface QuantizedInput extends QuantizerLevels {
@@ -20,7 +20,7 @@ export function activationQuantizer(graph: Graph, node: Node | undefined): Quant
   const [value, scaleName] = node.inputs as [string, string];
   const scale = graph.initializers.get(scaleName);
   if (axis >= 0 || !scale || graph.initializers.has(value)) return undefined;
-  return { value, scale: (scale.data as Float32Array)[0] ?? 0, ...levels };
+  return { value, scale: quantizerSteps(node, scale.data as Float32Array)[0] ?? 0, ...levels };
 }
 
 /** What layers with int8 weights make of their quantizers. */

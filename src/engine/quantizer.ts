@@ -1,6 +1,6 @@
 import { numberAttribute } from '../graph/attributes.ts';
 import type { Node } from '../graph/types.ts';
-import { type QuantizerLevels, quantizerLevels } from '../kernels/fakeQuantize.ts';
+import { type QuantizerLevels, quantizerLevels, quantizerStep } from '../kernels/fakeQuantize.ts';
 
 /** The operator of quantizers in our graphs; ops/fakeQuantize.ts says what it computes. */
 export const FAKE_QUANTIZE = 'wgslim.FakeQuantize';
@@ -11,6 +11,8 @@ export interface QuantizerSettings {
   signed: boolean;
   /** One scale for each index along it; −1: one scale for the tensor. */
   axis: number;
+  /** Steps are the powers of two next to the scales. */
+  powerOfTwo: boolean;
   levels: QuantizerLevels;
 }
 
@@ -19,5 +21,12 @@ export function quantizerSettings(node: Node): QuantizerSettings {
   const bits = numberAttribute(node, 'bits', 8);
   const signed = numberAttribute(node, 'signed', 1) !== 0;
   const levels = quantizerLevels(bits, signed, numberAttribute(node, 'narrow', 0) !== 0);
-  return { bits, signed, axis: numberAttribute(node, 'axis', -1), levels };
+  const powerOfTwo = numberAttribute(node, 'powerOfTwo', 0) !== 0;
+  return { bits, signed, axis: numberAttribute(node, 'axis', -1), powerOfTwo, levels };
+}
+
+/** The steps that a quantizer takes from its scales. */
+export function quantizerSteps(node: Node, scales: Float32Array): Float32Array {
+  const { powerOfTwo } = quantizerSettings(node);
+  return scales.map((scale) => quantizerStep(scale, powerOfTwo));
 }

@@ -31,6 +31,18 @@ export function quantizerLevels(bits: number, signed: boolean, narrow: boolean):
   return { low: narrow ? -high : -high - 1, high };
 }
 
+/** Below this a step counts as this. */
+const TINY = 1e-12;
+
+/**
+ * The step that a quantizer takes from its scale, as quantizer_step.wgsl has it. Powers of two are those next to it by
+ * ratio; the gradient passes through that rounding (as in Jain et al. 2020, TQT, arXiv 1903.08066).
+ */
+export function quantizerStep(scale: number, powerOfTwo: boolean): number {
+  const step = Math.fround(scale > TINY ? scale : TINY);
+  return powerOfTwo ? 2 ** Math.round(Math.log2(step)) : step;
+}
+
 /** How a tensor's channels along `axis` (−1: none) lie in memory. */
 export function scaledChannels(shape: readonly number[], axis: number): ScaledChannels {
   const product = (dims: readonly number[]) => dims.reduce((a, b) => a * b, 1);
@@ -48,8 +60,10 @@ export function lsqGradientScale(count: number, high: number): number {
 
 interface QuantizerOperands extends QuantizerLevels {
   x: Operand<'f32'>;
-  /** [channels]; a value that is not positive counts as 1e-12. */
+  /** [channels]; a value that is not positive counts as 1e-12 (see `quantizerStep`). */
   scale: Operand<'f32'>;
+  /** The step is the power of two next to the scale. Default false. */
+  powerOfTwo?: boolean | undefined;
   /** One scale for all by default. */
   channels?: ScaledChannels;
 }
@@ -64,7 +78,7 @@ export function fakeQuantize(recorder: Recorder, options: QuantizerOperands & { 
   recorder.dispatch(fakeQuantizeShader, {
     operands: { x, scale, out },
     args: { ...args, channels, inner: isOne ? 1 : inner / lanes, low, high },
-    tunables: { ...tunables, ONE: isOne },
+    tunables: { ...tunables, ONE: isOne, POWER_OF_TWO: options.powerOfTwo ?? false },
     workgroups,
     label: 'fake quantize',
   });
@@ -92,7 +106,7 @@ export function fakeQuantizeBackward(recorder: Recorder, options: FakeQuantizeBa
   recorder.dispatch(fakeQuantizeBackwardShader, {
     operands: { x, scale, dy, dx: dx ?? recorder.temporary('f32', 4, 'no gradient'), partials },
     args: { ...args, low, high },
-    tunables: { ...tunables, GRADIENT: dx !== undefined },
+    tunables: { ...tunables, GRADIENT: dx !== undefined, POWER_OF_TWO: options.powerOfTwo ?? false },
     workgroups: grid(channels * splits, 1),
     label: 'fake quantize: backward',
   });

@@ -43,6 +43,7 @@ export * from './padPlanes.ts';
 export * from './pool.ts';
 export * from './prepareBatch.ts';
 export * from './productVariant.ts';
+export * from './quantizationError.ts';
 export * from './recordMetrics.ts';
 export * from './reduceSplits.ts';
 export * from './reduceSum.ts';

@@ -1,6 +1,6 @@
 import { LimitError } from '../gpu/errors.ts';
 import type { ConvShape } from './convShape.ts';
-import type { QuantizerLevels } from './fakeQuantize.ts';
+import { type QuantizerLevels, quantizerStep } from './fakeQuantize.ts';
 import { quantizePlaneRowsShader } from './generated/int8/quantizePlaneRows.ts';
 import { quantizePlanesShader } from './generated/int8/quantizePlanes.ts';
 import { quantizeRowsShader } from './generated/int8/quantizeRows.ts';
@@ -41,8 +41,6 @@ export interface QuantizedRows extends StoredCodes {
 }
 
 const WG = 64;
-/** The step that fake_quantize takes one for that has shrunk to nothing. */
-const TINY = 1e-12;
 
 /** Whether the codes fit a signed byte, shifted by 128 where need be, and have one for zero. */
 export function canQuantizeInt8({ low, high }: QuantizerLevels): boolean {
@@ -53,7 +51,7 @@ export function storedCodes({ scale, low, high }: Int8Quantizer): StoredCodes {
   if (!canQuantizeInt8({ low, high })) {
     throw new LimitError(`Codes from ${low} to ${high} do not fit a byte: the int8 kernels take at most 8 bits`);
   }
-  return { scale: Math.max(Math.fround(scale), TINY), low, high, shift: high > 127 ? 128 : 0 };
+  return { scale: quantizerStep(scale, false), low, high, shift: high > 127 ? 128 : 0 };
 }
 
 export function planesHeight({ h, padding }: QuantizedPlanes): number {

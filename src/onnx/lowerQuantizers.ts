@@ -1,4 +1,4 @@
-import { FAKE_QUANTIZE, quantizerSettings } from '../engine/quantizer.ts';
+import { FAKE_QUANTIZE, quantizerSettings, quantizerSteps } from '../engine/quantizer.ts';
 import { describe, intAttribute } from '../graph/attributes.ts';
 import { InputError } from '../graph/errors.ts';
 import { floatTensor } from '../graph/tensor.ts';
@@ -6,9 +6,6 @@ import type { Graph, Node } from '../graph/types.ts';
 import { type QuantizerLevels, quantizerLevels } from '../kernels/fakeQuantize.ts';
 import { addIntegers, type Lowering } from './lowering.ts';
 import type { IntegerType } from './quantizedWeight.ts';
-
-/** Below this a step counts as this, as in the kernel. */
-const TINY = 1e-12;
 
 /**
  * A quantizer as a QuantizeLinear and a DequantizeLinear, the second with the quantizer's name. Both round halves to
@@ -56,18 +53,21 @@ export function lowerQuantizer(lowering: Lowering, graph: Graph, node: Node): In
 function stepsOf({ initializers }: Lowering, graph: Graph, node: Node): Float32Array {
   const name = node.inputs[1]!;
   const tensor = initializers.get(name);
-  const axis = intAttribute(node, 'axis', -1);
+  const { axis, powerOfTwo } = quantizerSettings(node);
   if (tensor?.dtype !== 'float32' || (axis < 0 && tensor.data.length !== 1)) {
     throw new InputError(`${describe(node)} needs scales that are an initializer of float32, one if it has no axis`);
   }
   for (const reader of graph.nodes) {
     const asScale = reader.op === FAKE_QUANTIZE && reader.inputs[0] !== name;
-    const sameAxis = asScale && intAttribute(reader, 'axis', -1) < 0 === axis < 0;
-    if (reader.inputs.includes(name) && !sameAxis) {
+    const sameSteps =
+      asScale &&
+      intAttribute(reader, 'axis', -1) < 0 === axis < 0 &&
+      quantizerSettings(reader).powerOfTwo === powerOfTwo;
+    if (reader.inputs.includes(name) && !sameSteps) {
       throw new InputError(`${describe(reader)} reads '${name}', which is the scale of ${describe(node)}`);
     }
   }
-  const steps = (tensor.data as Float32Array).map((step) => (step > 0 ? step : TINY));
+  const steps = quantizerSteps(node, tensor.data as Float32Array);
   initializers.set(name, floatTensor(axis < 0 ? [] : [steps.length], steps));
   return steps;
 }

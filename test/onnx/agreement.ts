@@ -55,7 +55,7 @@ export interface QuantizedModel {
 export async function quantizedModel(gpu: Gpu, subject: Subject, bits: number): Promise<QuantizedModel> {
   const { preprocess } = subject;
   const source = await readOnnxFile(subject.model);
-  const settings = { weights: { bits, perChannel: true, initial: 'mse' as const }, activations: { bits: 8 } };
+  const settings = { weights: { bits, perChannel: true, initial: 'mse' as const }, activations: { bits: 8, powerOfTwo: true } };
   const { graph, activations } = quantizeGraph(source, { ...settings, layers: {}, skip: [] });
   const dataset = await openDataset(subject.images, { split: 'train', preprocess, limit: 256 });
   const scales = await calibrateActivations(gpu, {

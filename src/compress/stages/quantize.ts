@@ -19,7 +19,14 @@ export const quantizeSchema = v.strictObject({
     {},
   ),
   /** Leave out to keep activations in float. */
-  activations: v.optional(v.strictObject({ bits: v.optional(bits, 8), samples: v.optional(count, 512) })),
+  activations: v.optional(
+    v.strictObject({
+      bits: v.optional(bits, 8),
+      samples: v.optional(count, 512),
+      /** Powers of two by default from 8 bits on: products and their sums are exact, and any runtime's are the same. */
+      steps: v.optional(v.picklist(['power-of-two', 'any'])),
+    }),
+  ),
   /** Other widths for single layers: { "conv1": 8, "fc*": 6 }. */
   layers: v.optional(v.record(v.string(), bits), {}),
   skip: layerPatterns,
@@ -34,7 +41,7 @@ export async function runQuantize(stage: QuantizeStage, context: StageContext): 
     weights: stage.weights,
     layers: stage.layers,
     skip: stage.skip,
-    ...(stage.activations && { activations: stage.activations }),
+    ...(stage.activations && { activations: activationSettings(stage.activations) }),
   });
   let quantized: CompressionState = { graph, masks: state.masks };
   // A checkpoint holds the scales.
@@ -52,4 +59,9 @@ export async function runQuantize(stage: QuantizeStage, context: StageContext): 
     quantized = { graph: withInitializers(graph, scales), masks: state.masks };
   }
   return stage.training ? trainStage(context, { ...quantized, training: stage.training }) : quantized;
+}
+
+/** Half the resolution, which a power of two may cost, is much where there are few levels. */
+function activationSettings({ bits, steps }: NonNullable<QuantizeStage['activations']>) {
+  return { bits, powerOfTwo: (steps ?? (bits >= 8 ? 'power-of-two' : 'any')) === 'power-of-two' };
 }

@@ -32,8 +32,8 @@ function check(node: Node, shapes: (readonly number[] | undefined)[]): void {
 
 /**
  * `wgslim.FakeQuantize`: x̂ = s·clamp(round(x/s), low, high), trained by LSQ (Esser et al. 2020). Inputs x and scale;
- * attributes `bits`, `signed`, `narrow` (a signed range without its lowest level) and `axis` (one scale per index of
- * that dimension; −1: one scale).
+ * attributes `bits`, `signed`, `narrow` (a signed range without its lowest level), `axis` (one scale per index of that
+ * dimension; −1: one scale) and `powerOfTwo` (s is the power of two next to the scale).
  */
 const operator: Operator = {
   op: FAKE_QUANTIZE,
@@ -41,23 +41,24 @@ const operator: Operator = {
     if (!inputs[0]) throw new InputError(`Node ${node.name} lacks its input 0`);
     return [[...inputs[0]]];
   },
-  attributes: ['bits', 'signed', 'axis', 'narrow'],
+  attributes: ['bits', 'signed', 'axis', 'narrow', 'powerOfTwo'],
   check,
   roles: () => ({ 0: 'weight', 1: 'scale' }),
   forward(context) {
-    const { axis, levels } = quantizerSettings(context.node);
+    const { axis, powerOfTwo, levels } = quantizerSettings(context.node);
     fakeQuantizeKernel(context.builder, {
       x: context.input(0),
       scale: context.input(1),
       out: context.output(),
       channels: scaledChannels(context.inputShape(0), axis),
+      powerOfTwo,
       ...levels,
     });
   },
 };
 
 function backward(context: BackwardContext): void {
-  const { axis, levels } = quantizerSettings(context.node);
+  const { axis, powerOfTwo, levels } = quantizerSettings(context.node);
   const shape = context.inputShape(0);
   const channels = scaledChannels(shape, axis);
   // N of LSQ's gradient scale: weights that share a scale, or features of a sample.
@@ -71,6 +72,7 @@ function backward(context: BackwardContext): void {
     dx: context.wants(0) ? context.inputGradient(0) : undefined,
     dscale: context.wants(1) ? context.inputGradient(1) : undefined,
     channels,
+    powerOfTwo,
     gradientScale: lsqGradientScale(count, levels.high),
     ...levels,
   });
