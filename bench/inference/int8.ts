@@ -19,7 +19,12 @@ export async function quantizeToInt8(gpu: Gpu, graph: Graph, folder: string): Pr
   const dataset = await openDataset(join(folder, 'cifar10'), { split: 'train' });
   const preprocess = parsePreprocess({ mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }, { source: 'bench' });
   const weights = { bits: 8, perChannel: true, initial: 'mse' as const };
-  const quantized = quantizeGraph(source, { weights, activations: { bits: 8 }, layers: {}, skip: [] });
+  const quantized = quantizeGraph(source, {
+    weights,
+    activations: { bits: 8, powerOfTwo: true },
+    layers: {},
+    skip: [],
+  });
   const { activations } = quantized;
   const scales = await calibrateActivations(gpu, {
     graph: source,

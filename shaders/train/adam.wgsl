@@ -2,6 +2,7 @@
 //   g += decay w (Adam), or w -= rate decay w (AdamW)
 //   m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
 //   w -= rate m / (1 - beta1^t) / (sqrt(v) / sqrt(1 - beta2^t) + epsilon)
+// or, where a segment's step is relative, w -= |w| times that: the step on the logarithm of w.
 // The corrections come from the host, where the powers are taken in float64. A weight whose mask bit is 0 ends as +0
 // with moments +0, whatever its gradient is (NaN included).
 import package::common::grid::linear_workgroup;
@@ -27,7 +28,7 @@ const CLIP: bool = false;
 @group(0) @binding(3) var<storage, read_write> moment1: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> moment2: array<vec4f>;
 @group(0) @binding(5) var<storage, read> mask: array<u32>; // one bit per weight, 1 keeps
-@group(0) @binding(6) var<storage, read> segments: array<u32>; // per 64 weights: trainable, decays, rate group << 8
+@group(0) @binding(6) var<storage, read> segments: array<u32>; // per 64 weights: trainable, decays, relative, rate group << 8
 @group(0) @binding(7) var<storage, read> multipliers: array<f32>; // of the rate, by group
 @group(0) @binding(8) var<storage, read> norm: array<f32>; // [1]: the gradient's norm
 
@@ -47,7 +48,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec
     }
     var m = args.beta1 * moment1[i] + args.rest1 * g;
     var v = args.beta2 * moment2[i] + args.rest2 * g * g;
-    w -= rate * args.correction1 * m / (sqrt(v) * args.correction2 + args.epsilon);
+    let unit = select(vec4f(1.0), abs(w), (segment & 4u) != 0u);
+    w -= unit * rate * args.correction1 * m / (sqrt(v) * args.correction2 + args.epsilon);
     if (MASKED) {
       let bits = vec4u(mask[i >> 3u] >> ((i & 7u) * 4u));
       let keep = (bits & vec4u(1u, 2u, 4u, 8u)) != vec4u(0u);

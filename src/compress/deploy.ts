@@ -125,10 +125,7 @@ function foldGrids(before: Graph, after: Graph, grids: Map<string, Grid>, store:
     const channels = gamma.length;
     const perChannel = grid.codes.length / channels;
     const factor = Float64Array.from(gamma, (value, channel) => value / Math.sqrt(variance[channel] + epsilon));
-    const trained = Float32Array.from(
-      factor,
-      (f, channel) => Math.abs(f) * grid.trained[grid.axis >= 0 ? channel : 0],
-    );
+    const trained = Float32Array.from(factor, (f, channel) => Math.abs(f) * grid.trained[grid.axis >= 0 ? channel : 0]);
     grids.set(node.inputs[1], {
       bits: grid.bits,
       axis: 0,

@@ -48,11 +48,7 @@ export function shortStep(step: number): number {
 }
 
 /** The bias in units of what its layer sums up, where another layer does not read it too. */
-export function exactBias(
-  bias: Tensor,
-  inputStep: number,
-  weightStep: (channel: number) => number,
-): Tensor {
+export function exactBias(bias: Tensor, inputStep: number, weightStep: (channel: number) => number): Tensor {
   const data = (bias.data as Float32Array).map((value, channel) => {
     const unit = inputStep * unitOf(weightStep(channel));
     return unit > 0 ? Math.round(value / unit) * unit : value;

@@ -47,6 +47,8 @@ export interface SegmentEntry {
   readonly elements: number;
   readonly trainable?: boolean;
   readonly decays?: boolean;
+  /** Adam's steps, which know nothing of a parameter's size, are multiplied by it. */
+  readonly relative?: boolean;
   /** 0..15: which multiplier of the learning rate. */
   readonly group?: number;
 }
@@ -56,14 +58,14 @@ export const RATE_GROUPS = 16;
 /** The table that tells an optimizer what to do with each segment; segments of no entry are left alone. */
 export function segmentTable(elements: number, entries: readonly SegmentEntry[]): Uint32Array<ArrayBuffer> {
   const table = new Uint32Array(companionLength(elements, 'segments'));
-  for (const { offset, elements: length, trainable = true, decays = false, group = 0 } of entries) {
+  for (const { offset, elements: length, trainable = true, decays = false, relative = false, group = 0 } of entries) {
     if (offset % SEGMENT !== 0 || offset + length > elements) {
       throw new Error(`A parameter of ${length} elements at ${offset} does not fit into an arena of ${elements}`);
     }
     if (!(Number.isInteger(group) && group >= 0 && group < RATE_GROUPS)) {
       throw new Error(`Learning-rate group ${group} is not in 0..${RATE_GROUPS - 1}`);
     }
-    const flags = (trainable ? 1 : 0) | (decays ? 2 : 0) | (group << 8);
+    const flags = (trainable ? 1 : 0) | (decays ? 2 : 0) | (relative ? 4 : 0) | (group << 8);
     table.fill(flags, offset / SEGMENT, Math.ceil((offset + length) / SEGMENT));
   }
   return table;

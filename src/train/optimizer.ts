@@ -67,6 +67,8 @@ export class Optimizer {
         offset,
         elements: length,
         decays: role === 'weight',
+        // Steps as long as the rate would drive small scales below zero (as in Jain et al. 2020, TQT, who train logarithms).
+        relative: role === 'scale',
         group: role === 'scale' ? SCALE_GROUP : 0,
       })),
     );

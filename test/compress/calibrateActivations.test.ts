@@ -10,12 +10,15 @@ import { cnn, digits } from '../train/problems.ts';
 
 const preprocess = { ...defaultPreprocess(), mean: [0.3], std: [0.5] };
 
-it('starts scales of activations at 2·mean|x|/√Qp, by the values that onnxruntime computes', async () => {
+it.each([
+  { powerOfTwo: false, each: 2 ** 0.5 },
+  { powerOfTwo: true, each: 2 },
+])('takes the scales that lose least of the values that onnxruntime computes: %j', async ({ powerOfTwo, each }) => {
   const dataset = await digits({ count: 150 });
   const graph = cnn(9);
   const { activations } = quantizeGraph(graph, {
     weights: { bits: 8, perChannel: true, initial: 'mse' },
-    activations: { bits: 4 },
+    activations: { bits: 4, powerOfTwo },
     layers: {},
     skip: [],
   });
@@ -24,7 +27,7 @@ it('starts scales of activations at 2·mean|x|/√Qp, by the values that onnxrun
     ['pool1', false],
     ['flatten', false],
   ]);
-  const progress: number[] = [];
+  const progress: [number, number][] = [];
   const scales = await calibrateActivations(await testGpu(), {
     graph,
     activations,
@@ -32,12 +35,12 @@ it('starts scales of activations at 2·mean|x|/√Qp, by the values that onnxrun
     preprocess,
     samples: 140,
     seed: 8,
-    onProgress: (done) => progress.push(done),
+    onProgress: (done, total) => progress.push([done, total]),
   });
-  expect(progress).toEqual([64, 128]);
+  expect(progress).toEqual([64, 128, 192, 256].map((done) => [done, 256]));
   expect([...scales.keys()]).toEqual(activations.map(({ scale }) => scale));
 
-  const sums = new Map(activations.map(({ value }) => [value, 0]));
+  const seen = new Map<string, number[]>(activations.map(({ value }) => [value, []]));
   const feed = new TrainingFeed(dataset, { batch: 64, seed: 8 });
   for (let step = 0; step < 2; step++) {
     const { samples } = await feed.at(step);
@@ -47,17 +50,21 @@ it('starts scales of activations at 2·mean|x|/√Qp, by the values that onnxrun
       image: { dtype: 'float32' as const, shape: [64, 1, 14, 14], data: image },
     };
     const values = { ...known, ...(await runOnnxruntime(exportOnnx(inner), known)) };
-    for (const [name, sum] of sums) {
-      const { data } = values[name as 'image'];
-      const mean = (data as Float32Array).reduce((total, x) => total + Math.abs(x), 0) / data.length;
-      sums.set(name, sum + mean / 2);
-    }
+    for (const [name, numbers] of seen) numbers.push(...(values[name as 'image'].data as Float32Array));
   }
   for (const { value, scale, signed } of activations) {
-    const expected = (2 * sums.get(value)!) / Math.sqrt(signed ? 7 : 15);
-    const got = scales.get(scale)!;
-    expect(got.shape).toEqual([1]);
-    expect(Math.abs((got.data as Float32Array)[0]! - expected)).toBeLessThan(1e-4 * expected);
+    const [low, high] = signed ? [-8, 7] : [0, 15];
+    const lost = (step: number) =>
+      seen.get(value)!.reduce((sum, x) => {
+        return sum + (x - step * Math.round(Math.min(Math.max(x / step, low), high))) ** 2;
+      }, 0);
+    const { shape, data } = scales.get(scale)!;
+    expect(shape).toEqual([1]);
+    const [got] = data as Float32Array;
+    if (powerOfTwo) expect(Math.log2(got!)).toBe(Math.round(Math.log2(got!)));
+    for (let tried = -4; tried <= 4; tried++) {
+      expect(lost(got!)).toBeLessThanOrEqual(lost(got! * each ** tried) * (1 + 1e-4));
+    }
   }
 });
 
@@ -65,7 +72,7 @@ it('stops when it is told to, and frees its buffers', async () => {
   const gpu = await testGpu();
   const dataset = await digits({ count: 150 });
   const graph = cnn(9);
-  const activations = [{ value: 'pool1', scale: 's', signed: false, bits: 8 }];
+  const activations = [{ value: 'pool1', scale: 's', signed: false, bits: 8, powerOfTwo: true }];
   const options = { graph, activations, dataset, preprocess, samples: 128, seed: 8 };
   await calibrateActivations(gpu, options);
   const { bytes, buffers } = gpu.buffers.statistics;

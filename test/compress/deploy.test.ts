@@ -171,6 +171,43 @@ describe('deploy', () => {
     for (const { scale } of activations) expect(kinds.get(scale)).toEqual({ kind: 'f32' });
   });
 
+  it.each([4, 8])('makes every sum exact where activations have powers of two as steps: %i bits', (bits) => {
+    const source = withOddGammas(cnn(4));
+    const quantized = quantizeGraph(
+      source,
+      settings({ weights: { bits, perChannel: true, initial: 'mse' }, activations: { bits: 8, powerOfTwo: true } }),
+    );
+    const scales = new Map(quantized.activations.map(({ scale }, i) => [scale, floatTensor([1], [0.0123 * (i + 1)])]));
+    const trained = withInitializers(quantized.graph, scales);
+    const { graph } = decodeModel(deployToBytes(trained, 'float16', {}), { fileName: 'exact' });
+    const numbers = (name: string) => graph.initializers.get(name)!.data as Float32Array;
+    const layers = graph.nodes.filter(({ op }) => op === 'Conv' || op === 'Gemm');
+    expect(layers.length).toBe(3);
+    for (const { inputs } of layers) {
+      const quantizer = graph.nodes.find(({ outputs }) => outputs[0] === inputs[0])!;
+      const [step] = numbers(quantizer.inputs[1]!);
+      const trainedStep = (scales.get(quantizer.inputs[1]!)!.data as Float32Array)[0]!;
+      expect(step).toBe(2 ** Math.round(Math.log2(trainedStep)));
+      expect(quantizer.attributes).not.toHaveProperty('powerOfTwo');
+      const weights = numbers(inputs[1]!);
+      const bias = numbers(inputs[2]!);
+      const perChannel = weights.length / bias.length;
+      bias.forEach((value, channel) => {
+        const row = weights.subarray(channel * perChannel, (channel + 1) * perChannel);
+        const largest = row.reduce((max, w) => Math.max(max, Math.abs(w)), 0);
+        if (largest === 0) return;
+        // The unit: the largest power of two of which all that is added is a whole number.
+        const isWhole = (unit: number) =>
+          Number.isInteger(value / unit) && row.every((w) => Number.isInteger((w * step!) / unit));
+        let unit = step!;
+        while (!isWhole(unit)) unit /= 2;
+        // Sums of the largest codes stay below 2^24 units.
+        const most = row.reduce((sum, w) => sum + Math.abs(w) * 255 * step!, Math.abs(value)) / unit;
+        expect(most).toBeLessThan(2 ** (bits === 4 ? 24 : 28));
+      });
+    }
+  });
+
   it('rounds as the kernel of the quantizer does', async () => {
     // Ties at a scale that divides exactly, values far out, and a scale that training drove below zero.
     const ties = Float32Array.from({ length: 64 }, (_, i) => (i - 32) * 0.125);

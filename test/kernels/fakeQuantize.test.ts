@@ -6,6 +6,7 @@ import {
   fakeQuantizeBackward,
   lsqGradientScale,
   quantizerLevels,
+  quantizerStep,
   scaledChannels,
 } from '../../src/kernels/fakeQuantize.ts';
 import { lsqInitialScale } from '../../src/kernels/lsqInitialScale.ts';
@@ -193,4 +194,63 @@ it('learns the scale that rounds best', async () => {
   const best = Math.min(...Array.from({ length: 400 }, (_, i) => error(0.001 * (i + 1))));
   expect(error(s)).toBeLessThan(first / 2);
   expect(error(s)).toBeLessThan(best * 1.1);
+});
+
+describe('steps that are powers of two', () => {
+  // √2 lies between two neighbouring floats; the ends of the range; what counts as 1e-12.
+  const scales = [
+    1,
+    0.75,
+    11863283 / 2 ** 23,
+    11863284 / 2 ** 23,
+    2.8284268,
+    2.8284273,
+    0.1,
+    3e-39,
+    0,
+    -1,
+    1e30,
+    6.1e-5,
+  ];
+
+  it.each(scales)('takes the one next to %d by ratio', async (scale) => {
+    const step = quantizerStep(scale, true);
+    const positive = scale > 1e-12 ? scale : 1e-12;
+    expect(Math.log2(step)).toBe(Math.round(Math.log2(step)));
+    expect(Math.abs(Math.log2(step) - Math.log2(positive))).toBeLessThanOrEqual(0.5);
+    const recorder = new DirectRecorder(await testGpu());
+    const out = recorder.temporary('f32', 4);
+    fakeQuantize(recorder, {
+      x: recorder.upload('f32', Float32Array.of(0, step, 3.25 * step, -1e38)),
+      scale: recorder.upload('f32', Float32Array.of(scale)),
+      out,
+      powerOfTwo: true,
+      low: -4,
+      high: 7,
+    });
+    await recorder.run();
+    expect(await recorder.read(out)).toEqual(Float32Array.of(0, step, 3 * step, -4 * step));
+    recorder.dispose();
+  });
+
+  it('have the gradients of the step that is taken', async () => {
+    const recorder = new DirectRecorder(await testGpu());
+    const n = 1000;
+    const levels = quantizerLevels(4, true, false);
+    const data = awayFromSteps(randomFloats(1, n, -3, 3), () => 0.25);
+    const x = recorder.upload('f32', data);
+    const dy = recorder.upload('f32', randomFloats(2, n));
+    const results = [0.25, 0.2].map((scale) => {
+      const [dx, dscale] = [recorder.temporary('f32', n), recorder.temporary('f32', 1)];
+      const operand = recorder.upload('f32', Float32Array.of(scale));
+      fakeQuantizeBackward(recorder, { x, scale: operand, powerOfTwo: scale === 0.2, dy, dx, dscale, ...levels });
+      return [dx, dscale];
+    });
+    await recorder.run();
+    const [plain, rounded] = await Promise.all(
+      results.map((operands) => Promise.all(operands.map((operand) => recorder.read(operand)))),
+    );
+    expect(rounded).toEqual(plain);
+    recorder.dispose();
+  });
 });

@@ -15,13 +15,14 @@ type Rule =
   | ({ kind: 'sgd'; nesterov?: boolean } & Omit<SgdSettings, 'rate'>)
   | ({ kind: 'adam'; decoupled?: boolean } & Omit<AdamSettings, 'rate' | 'step'>);
 
-// Four parameters: one that decays, one that does not, one that is frozen, one with a tenth of the rate.
-const ELEMENTS = 320;
+// One that decays, one that does not, one that is frozen, one with a tenth of the rate, one with relative steps.
+const ELEMENTS = 384;
 const entries = [
   { offset: 0, elements: 100, decays: true },
   { offset: 128, elements: 64 },
   { offset: 192, elements: 3, trainable: false, decays: true },
   { offset: 256, elements: 60, decays: true, group: 5 },
+  { offset: 320, elements: 40, relative: true },
 ];
 const multipliers = new Float32Array(RATE_GROUPS).fill(1);
 multipliers[5] = 0.1;
@@ -48,7 +49,8 @@ function torchStep(rule: Rule, state: { w: number; a: number; b: number }, given
   state.a = beta1 * state.a + (1 - beta1) * g;
   state.b = beta2 * state.b + (1 - beta2) * g * g;
   const denominator = Math.sqrt(state.b) / Math.sqrt(1 - beta2 ** step) + epsilon;
-  state.w -= ((rate / (1 - beta1 ** step)) * state.a) / denominator;
+  const unit = entry.relative ? Math.abs(state.w) : 1;
+  state.w -= (unit * (rate / (1 - beta1 ** step)) * state.a) / denominator;
 }
 
 interface Run {

@@ -52,10 +52,17 @@ export interface QuantizedModel {
 }
 
 /** The network with weights of `bits` bits and activations of 8, without training; through a compressed file. */
-export async function quantizedModel(gpu: Gpu, subject: Subject, bits: number): Promise<QuantizedModel> {
+export async function quantizedModel(
+  gpu: Gpu,
+  subject: Subject,
+  { bits, powerOfTwo }: { bits: number; powerOfTwo: boolean },
+): Promise<QuantizedModel> {
   const { preprocess } = subject;
   const source = await readOnnxFile(subject.model);
-  const settings = { weights: { bits, perChannel: true, initial: 'mse' as const }, activations: { bits: 8, powerOfTwo: true } };
+  const settings = {
+    weights: { bits, perChannel: true, initial: 'mse' as const },
+    activations: { bits: 8, powerOfTwo },
+  };
   const { graph, activations } = quantizeGraph(source, { ...settings, layers: {}, skip: [] });
   const dataset = await openDataset(subject.images, { split: 'train', preprocess, limit: 256 });
   const scales = await calibrateActivations(gpu, {
