@@ -1,6 +1,6 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { type Command, compilePlan, type Plan, type Work } from '../gpu/plan.ts';
+import { type Command, compilePlan, type Plan, type PlanOptions, type Work } from '../gpu/plan.ts';
 import type { Program } from '../gpu/program.ts';
 import { SCALAR_BYTES } from '../kernels/direct.ts';
 import { encodeCall } from '../kernels/encode.ts';
@@ -155,7 +155,7 @@ export class Builder implements Recorder {
     return this.context ? `${this.context}: ${label}` : label;
   }
 
-  async compile(label: string, options: { dispatchesPerSubmit?: number } = {}): Promise<CompiledPlan> {
+  async compile(label: string, options: Omit<PlanOptions, 'label'> = {}): Promise<CompiledPlan> {
     for (const storage of this.#kept) storage.last = Number.POSITIVE_INFINITY;
     const storages = new Set<Storage>();
     for (const command of this.#commands) {
@@ -213,12 +213,12 @@ export class Builder implements Recorder {
 export async function buildPlan<T>(
   gpu: Gpu,
   label: string,
-  record: (builder: Builder) => T,
-  options: { dispatchesPerSubmit?: number } = {},
+  record: (builder: Builder) => T | Promise<T>,
+  options: Omit<PlanOptions, 'label'> = {},
 ): Promise<{ compiled: CompiledPlan; parts: T }> {
   const builder = new Builder(gpu);
   try {
-    const parts = record(builder);
+    const parts = await record(builder);
     return { compiled: await builder.compile(label, options), parts };
   } catch (error) {
     builder.dispose();

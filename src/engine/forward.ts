@@ -32,6 +32,14 @@ export interface Tape {
 
 /** Records the forward pass of a graph. */
 export function recordForward(request: ForwardRequest): Tape {
+  const recording = recordingForward(request);
+  let step = recording.next();
+  while (!step.done) step = recording.next();
+  return step.value;
+}
+
+/** As `recordForward`, node by node, for those who do something else in between. */
+export function* recordingForward(request: ForwardRequest): Generator<undefined, Tape> {
   const { builder, graph, shapes, store, training } = request;
   const values = new Map<string, Value<'f32'>>(request.inputs);
   for (const name of graph.initializers.keys()) {
@@ -102,6 +110,7 @@ export function recordForward(request: ForwardRequest): Tape {
       },
     };
     operator.forward(context);
+    yield;
   }
   builder.context = '';
   return { request, values, saved };

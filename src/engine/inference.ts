@@ -4,7 +4,7 @@ import { InputError } from '../graph/errors.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph } from '../graph/types.ts';
 import { type Builder, buildPlan, type CompiledPlan } from './builder.ts';
-import { recordForward } from './forward.ts';
+import { recordingForward } from './forward.ts';
 import { type ParameterSource, ParameterStore } from './parameters.ts';
 import { prepareGraph } from './prepare.ts';
 import { loadOperators } from './registry.ts';
@@ -19,6 +19,7 @@ export interface InferenceOptions {
   parameters?: (graph: Graph) => OwnedParameters;
   /** See `PlanOptions`. */
   dispatchesPerSubmit?: number;
+  pause?: () => Promise<void>;
 }
 
 /** Parameters that the plan frees with itself, where they can be freed; the others outlive it. */
@@ -54,15 +55,20 @@ export class InferenceModel {
   }
 
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
-    const { batch, inputShapes, parameters, dispatchesPerSubmit } = options;
+    const { batch, inputShapes, parameters, dispatchesPerSubmit, pause } = options;
     const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
+    await pause?.();
     await loadOperators(graph);
-    const record = (builder: Builder) => {
+    const record = async (builder: Builder) => {
       const store = adoptParameters(builder, graph, parameters);
       const inputs = new Map(
         graph.inputs.map(({ name }) => [name, builder.own(shapes.get(name) as number[], 'f32', name)]),
       );
-      const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false, inferenceOnly: true });
+      const request = { builder, graph, shapes, store, inputs, training: false, inferenceOnly: true };
+      const recording = recordingForward(request);
+      let step = recording.next();
+      for (; !step.done; step = recording.next()) await pause?.();
+      const { values } = step.value;
       const results = new Map<string, Value<'f32'>>(inputs);
       for (const { name } of graph.outputs) {
         const value = values.get(name);
@@ -72,7 +78,7 @@ export class InferenceModel {
       }
       return results;
     };
-    const splitting = dispatchesPerSubmit === undefined ? {} : { dispatchesPerSubmit };
+    const splitting = { ...(dispatchesPerSubmit && { dispatchesPerSubmit }), ...(pause && { pause }) };
     const { compiled, parts } = await buildPlan(gpu, `inference of ${source.name}`, record, splitting);
     return new InferenceModel(gpu, graph, compiled, parts);
   }

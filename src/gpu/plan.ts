@@ -48,6 +48,8 @@ export interface PlanOptions {
    * costs the least.
    */
   dispatchesPerSubmit?: number;
+  /** Awaited between pieces of the compilation, each a small part of a frame, so that a page can draw in between. */
+  pause?: () => Promise<void>;
 }
 
 /** What a plan knows about one of its dispatches, beside how to run it. */
@@ -279,9 +281,15 @@ export async function compilePlan(gpu: Gpu, commands: readonly Command[], option
       arenaBytes += Math.ceil(command.args.byteLength / alignment) * alignment;
     }
   }
-  const compiled = await Promise.all(
-    commands.map((command) => (command.kind === 'dispatch' ? gpu.pipelines.compile(command.program) : undefined)),
-  );
+  const { pause } = options;
+  const compiling: (Promise<CompiledProgram> | undefined)[] = [];
+  for (const command of commands) {
+    const program = command.kind === 'dispatch' ? gpu.pipelines.compile(command.program) : undefined;
+    program?.catch(() => {}); // heard of below, which a pause may put off
+    compiling.push(program);
+    await pause?.();
+  }
+  const compiled = await Promise.all(compiling);
   let arena: GPUBuffer | undefined;
   if (arenaBytes > 0) {
     arena = gpu.buffers.create(arenaBytes, `${options.label}: arguments`, USAGE.UNIFORM | USAGE.COPY_DST);
@@ -290,7 +298,7 @@ export async function compilePlan(gpu: Gpu, commands: readonly Command[], option
     gpu.device.queue.writeBuffer(arena, 0, bytes);
   }
   const steps: Step[] = [];
-  commands.forEach((command, index) => {
+  for (const [index, command] of commands.entries()) {
     if (command.kind === 'copy') steps.push({ copy: command });
     else if (command.kind === 'clear') steps.push({ clear: command });
     else if (command.workgroups.every((count) => count > 0)) {
@@ -298,8 +306,9 @@ export async function compilePlan(gpu: Gpu, commands: readonly Command[], option
       const last = steps.at(-1);
       if (last && 'dispatches' in last) last.dispatches.push(recorded);
       else steps.push({ dispatches: [recorded] });
+      await pause?.();
     }
-  });
+  }
   await gpu.buffers.settle();
   return new Plan(gpu, options, steps, arena);
 }

@@ -3,14 +3,15 @@ const STRETCH = 8;
 
 type Scheduler = { scheduler?: { yield?: () => Promise<void> } };
 
-/** Lets the page draw and react between pieces of work. */
-export class Pace {
-  #since = performance.now();
+/** When the page last had its turn, as far as we know; one for all models that are being loaded. */
+let since = Number.NEGATIVE_INFINITY;
 
-  /** Call between pieces of work that take well below a frame each; pauses where enough time has passed. */
-  async pause(): Promise<void> {
-    if (performance.now() - this.#since < STRETCH) return;
-    await ((globalThis as Scheduler).scheduler?.yield?.() ?? new Promise((resolve) => setTimeout(resolve, 0)));
-    this.#since = performance.now();
-  }
+/**
+ * Lets the page draw and react: call between pieces of work that take well below a frame each. Pauses where enough time
+ * has passed.
+ */
+export async function pause(): Promise<void> {
+  if (performance.now() - since < STRETCH) return;
+  await ((globalThis as Scheduler).scheduler?.yield?.() ?? new Promise((resolve) => setTimeout(resolve, 0)));
+  since = performance.now();
 }

@@ -9,7 +9,7 @@ import { allocate, numel } from '../graph/tensor.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import type { ChoiceAdapter } from '../kernels/choosePacking.ts';
 import { loadFamily } from './families.ts';
-import { Pace } from './pace.ts';
+import { pause } from './pace.ts';
 import { packBy, planPacking } from './packWeights.ts';
 import { type OpenedSource, PIECE } from './source.ts';
 import { checkSize, Weights } from './weights.ts';
@@ -46,7 +46,6 @@ export async function readModel(
   onProgress?: (progress: LoadProgress) => void,
 ): Promise<ReadModel> {
   const reader = new ModelReader(source.name, source.bytes);
-  const pace = new Pace();
   const tensors: Tensor[] = [];
   let upload: Upload | undefined;
   try {
@@ -58,7 +57,10 @@ export async function readModel(
         total: header ? header.headerBytes + header.payloadBytes : source.bytes,
       });
       if (!header) continue;
-      upload ??= startUpload(await gpu, header, source.name);
+      if (!upload) {
+        upload = startUpload(await gpu, header, source.name);
+        await pause();
+      }
       for (const arrived of reader.take()) {
         const tensor = decodeArrived(arrived);
         tensors[arrived.index] = tensor;
@@ -67,11 +69,12 @@ export async function readModel(
         const plan = use && planPacking(upload.adapter, arrived.tensor, tensor, use);
         const packed = plan && packBy(await loadFamily(plan.choice.form), plan);
         if (upload.names.has(name)) upload.weights.add(name, tensor, packed);
-        await pace.pause();
+        await pause();
       }
-      await pace.pause();
+      await pause();
     }
     reader.finish();
+    await pause();
     const header = reader.header as ModelHeader;
     const graph = assembleGraph(header, tensors, source.name);
     // A file without a payload has had no piece after its header.
@@ -86,13 +89,12 @@ export async function readModel(
 /** The graph of a file that is kept, with its tensors. */
 export async function readGraph(file: KeptFile): Promise<Graph> {
   const reader = new ModelReader(file.name, file.bytes.length);
-  const pace = new Pace();
   const tensors: Tensor[] = [];
   for await (const piece of keptSource(file).pieces) {
     reader.push(piece);
     for (const arrived of reader.take()) {
       tensors[arrived.index] = decodeArrived(arrived);
-      await pace.pause();
+      await pause();
     }
   }
   return assembleGraph(reader.header as ModelHeader, tensors, file.name);
@@ -101,10 +103,9 @@ export async function readGraph(file: KeptFile): Promise<Graph> {
 /** The bytes that are kept, as if they arrived once more. */
 export function keptSource({ name, bytes }: KeptFile): OpenedSource {
   async function* pieces() {
-    const pace = new Pace();
     for (let at = 0; at < bytes.length; at += PIECE) {
       yield bytes.subarray(at, at + PIECE);
-      await pace.pause();
+      await pause();
     }
   }
   return { name, bytes: bytes.length, pieces: pieces() };

@@ -5,6 +5,7 @@ import { InputError } from '../graph/errors.ts';
 import type { Graph } from '../graph/types.ts';
 import type { ImagePreparer } from './imagePreparer.ts';
 import type { Feed } from './inputs.ts';
+import { pause } from './pace.ts';
 import { type KeptFile, type ReadModel, readGraph } from './readModel.ts';
 import type { Weights } from './weights.ts';
 
@@ -123,11 +124,13 @@ export class Session {
   async #compile(shapes: Record<string, number[]>): Promise<Compiled> {
     const isFirst = this.#graph !== undefined;
     const file = this.#graph ?? (await readGraph(this.#file));
+    await pause();
     let own: ParameterStore | undefined;
     try {
       const model = await InferenceModel.compile(this.gpu, file, {
         inputShapes: shapes,
         dispatchesPerSubmit: DISPATCHES_PER_SUBMIT,
+        pause,
         parameters: (graph) => {
           const found = this.#weights.sourceFor(graph, file);
           own = found.own;

@@ -1,5 +1,5 @@
 import { InputError } from '../graph/errors.ts';
-import { Pace } from './pace.ts';
+import { pause } from './pace.ts';
 
 /** Where a compressed file comes from. An address is fetched; the bytes of an array are copied. */
 export type ModelSource = string | URL | Response | ReadableStream<Uint8Array> | ArrayBuffer | Uint8Array | Blob;
@@ -95,10 +95,9 @@ async function* readStream(stream: ReadableStream<Uint8Array>, signal?: AbortSig
 
 /** Copies, since the caller's array may change or move to a worker while the file's bytes are kept. */
 async function* cut(bytes: Uint8Array, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
-  const pace = new Pace();
   for (let at = 0; at < bytes.length; at += PIECE) {
     yield bytes.slice(at, at + PIECE);
-    await pace.pause();
+    await pause();
     signal?.throwIfAborted();
   }
 }
