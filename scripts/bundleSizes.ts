@@ -7,7 +7,14 @@ import { build, type Plugin } from 'esbuild';
 const entry = fileURLToPath(new URL('../src/web.ts', import.meta.url));
 
 /** Modules that are fetched only where a network, or the page, needs them. */
-export type Part = 'denseLayer' | 'int8Layer' | 'sparseLayer' | 'movingPasses' | 'summingPasses' | 'imagePreparer';
+export type Part =
+  | 'winograd'
+  | 'denseLayer'
+  | 'int8Layer'
+  | 'sparseLayer'
+  | 'movingPasses'
+  | 'summingPasses'
+  | 'imagePreparer';
 
 export interface Bundle {
   text: string;

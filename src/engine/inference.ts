@@ -58,7 +58,7 @@ export class InferenceModel {
     const { batch, inputShapes, parameters, dispatchesPerSubmit, pause } = options;
     const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
     await pause?.();
-    await loadOperators(graph);
+    await loadOperators({ graph, capabilities: gpu.capabilities });
     const record = async (builder: Builder) => {
       const store = adoptParameters(builder, graph, parameters);
       const inputs = new Map(

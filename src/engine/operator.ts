@@ -1,3 +1,4 @@
+import type { Capabilities } from '../gpu/capabilities.ts';
 import type { InferShape } from '../graph/shapes.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
 import type { ActivationInput, CodesOutput, LayerKernels, PackedLayer } from '../kernels/layerFamily.ts';
@@ -83,8 +84,14 @@ export interface Operator {
   /** Its forward pass heeds `context.residual`, so that an addition after it costs no pass of its own. */
   readonly canAdd?: boolean;
   forward(context: ForwardContext): void;
-  /** Fetches `forward`, where it is a module of its own (see ops/lazily.ts). */
-  load?(): Promise<void>;
+  /** Fetches `forward`, where it is a module of its own (see ops/lazily.ts), or variants of it that the plan may need. */
+  load?(use: PlanUse): Promise<void>;
+}
+
+/** What is known of a plan before it is recorded. */
+export interface PlanUse {
+  readonly graph: Graph;
+  readonly capabilities: Capabilities;
 }
 
 /**

@@ -1,6 +1,5 @@
 import type { InferShape } from '../graph/shapes.ts';
-import type { Graph } from '../graph/types.ts';
-import type { Operator } from './operator.ts';
+import type { Operator, PlanUse } from './operator.ts';
 import { operatorModules } from './ops/index.ts';
 
 const operators = new Map<string, Operator>(operatorModules.flat().map((operator) => [operator.op, operator]));
@@ -13,9 +12,9 @@ export function findOperator(op: string): Operator | undefined {
 export const supportedOperators: ReadonlySet<string> = new Set(operators.keys());
 
 /** Fetches what the operators of a graph need to be recorded. */
-export async function loadOperators(graph: Graph): Promise<void> {
-  const needed = new Set(graph.nodes.map(({ op }) => operators.get(op)));
-  await Promise.all([...needed].map((operator) => operator?.load?.()));
+export async function loadOperators(use: PlanUse): Promise<void> {
+  const needed = new Set(use.graph.nodes.map(({ op }) => operators.get(op)));
+  await Promise.all([...needed].map((operator) => operator?.load?.(use)));
 }
 
 /** Shape inference of the executable operators, as `graph/` takes it. */

@@ -1,3 +1,4 @@
+import type { ConvGeometry, ValidConv } from './convCall.ts';
 import type { ConvShape } from './convShape.ts';
 import type { DenseWeights } from './denseWeights.ts';
 import type { Operand, Recorder } from './kernel.ts';
@@ -17,6 +18,31 @@ export function padInput(recorder: Recorder, x: Operand<'f32'>, shape: ConvShape
   });
 }
 
+/** Where a convolution finds its taps and pixels, in planes of h × w that hold the padding. */
+export function convGeometry(shape: ConvShape, { h, w }: { h: number; w: number }): ConvGeometry {
+  const { n, ic, oc, oh, ow, kh, kw, strideH, strideW, dilH, dilW, groups } = shape;
+  return {
+    images: n,
+    groups,
+    groupOut: oc / groups,
+    groupIn: ic / groups,
+    kh,
+    kw,
+    oh,
+    ow,
+    xAt: {
+      offset: 0,
+      image: ic * h * w,
+      channel: h * w,
+      ky: dilH * w,
+      kx: dilW,
+      oy: strideH * w,
+      ox: strideW,
+    },
+    outAt: { offset: 0, image: oc * oh * ow, channel: oh * ow, oy: ow, ox: 1 },
+  };
+}
+
 /** out = clamp(x * weights + bias + residual): ONNX Conv, groups, strides and dilations included. */
 export function conv(
   recorder: Recorder,
@@ -30,6 +56,7 @@ export function conv(
     padded,
     lo,
     hi,
+    winograd,
     label = 'convolution',
   }: {
     x: Operand<'f32'>;
@@ -44,39 +71,12 @@ export function conv(
     shape: ConvShape;
     lo?: number | undefined;
     hi?: number | undefined;
+    winograd?: ValidConv['winograd'];
     label?: string;
   },
 ): void {
-  const { n, ic, oc, oh, ow, kh, kw, strideH, strideW, dilH, dilW, groups } = shape;
   if (out.elements === 0) return;
   const source = padded ?? padInput(recorder, x, shape);
-  const plane = source.h * source.w;
-  validConv(recorder, {
-    x: source.operand,
-    weights,
-    bias,
-    residual,
-    out,
-    images: n,
-    groups,
-    groupOut: oc / groups,
-    groupIn: ic / groups,
-    kh,
-    kw,
-    oh,
-    ow,
-    xAt: {
-      offset: 0,
-      image: ic * plane,
-      channel: plane,
-      ky: dilH * source.w,
-      kx: dilW,
-      oy: strideH * source.w,
-      ox: strideW,
-    },
-    outAt: { offset: 0, image: oc * oh * ow, channel: oh * ow, oy: ow, ox: 1 },
-    lo,
-    hi,
-    label,
-  });
+  const geometry = convGeometry(shape, source);
+  validConv(recorder, { ...geometry, x: source.operand, weights, bias, residual, out, lo, hi, winograd, label });
 }

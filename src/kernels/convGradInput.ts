@@ -5,6 +5,7 @@ import type { Operand, Recorder } from './kernel.ts';
 import { padPlanes } from './padPlanes.ts';
 import { spread } from './spread.ts';
 import { validConv } from './validConv.ts';
+import { winograd } from './winograd.ts';
 
 /** dx = dy * weights, turned and with channels swapped: the gradient of ONNX Conv by its input. Writes all of dx. */
 export function convGradInput(
@@ -74,6 +75,7 @@ export function convGradInput(
           ox: shape.strideW,
         },
         weightsOffset: size > 0 ? weightsOffset : 0,
+        winograd,
         label: 'input gradient',
       });
       weightsOffset += size;

@@ -1,50 +1,14 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
-import { bindWeights, type DenseWeights } from './denseWeights.ts';
+import { type ConvPlan, type ConvVariant, type FloatConvPlan, type ValidConv, WINOGRAD } from './convCall.ts';
+import { bindWeights } from './denseWeights.ts';
 import { convDirectShader } from './generated/conv/convDirect.ts';
 import { convSubgroupShader } from './generated/conv/convSubgroup.ts';
 import { convTiledShader } from './generated/conv/convTiled.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
+import { grid, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
-import type { PackedOperand } from './packedOperand.ts';
-import { type Adapter, cutProduct, type ProductVariant } from './productVariant.ts';
+import { type Adapter, cutProduct } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
-
-/** A grouped convolution without padding, over distances: a tap never leaves x. Lengths are in elements. */
-export interface ValidConv {
-  x: Operand<'f32'>;
-  /** [groups · groupOut][groupIn · kh · kw] */
-  weights: Operand<'f32'> | PackedOperand<DenseWeights>;
-  bias?: Operand<'f32'> | undefined;
-  /** Added before the bounds; laid out like `out`. */
-  residual?: Operand<'f32'> | undefined;
-  out: Operand<'f32'>;
-  images: number;
-  groups: number;
-  /** Channels of one group. */
-  groupOut: number;
-  groupIn: number;
-  kh: number;
-  kw: number;
-  /** Output rows and columns computed. */
-  oh: number;
-  ow: number;
-  /** Distances in x of one image, channel, kernel row, kernel column, output row, output column. */
-  xAt: { offset: number; image: number; channel: number; ky: number; kx: number; oy: number; ox: number };
-  outAt: { offset: number; image: number; channel: number; oy: number; ox: number };
-  weightsOffset?: number;
-  lo?: number | undefined;
-  hi?: number | undefined;
-  label: string;
-}
-
-/** All that the speed depends on: distances between taps, pixels read and pixels written included. */
-export type ConvGeometry = Pick<
-  ValidConv,
-  'images' | 'groups' | 'groupOut' | 'groupIn' | 'kh' | 'kw' | 'oh' | 'ow' | 'xAt' | 'outAt'
->;
-
-export type ConvVariant = ProductVariant | { kind: 'direct' };
 
 /**
  * Groups of fewer than four output channels (depthwise) leave a product's tiles mostly empty and are summed directly;
@@ -60,12 +24,6 @@ export interface ConvTiles {
   n: number;
 }
 
-export interface ConvPlan {
-  variant: ConvVariant;
-  tilesM: number;
-  tilesN: number;
-}
-
 export const DIRECT_CONV: ConvPlan = { variant: { kind: 'direct' }, tilesM: 0, tilesN: 0 };
 
 export function planConv(adapter: Adapter, { groups, m, n }: ConvTiles): ConvPlan {
@@ -79,8 +37,14 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   if (m * n === 0) return;
   // Packed weights take their own time to unpack: no measurement of float ones says what is best for them.
   const { capabilities } = recorder;
-  const tuned = 'dtype' in call.weights ? capabilities.tuned?.choose<ConvPlan>('conv', capabilities, call) : undefined;
-  const { variant, tilesM, tilesN } = tuned ?? planConv(capabilities, { groups, m, n });
+  const floats = 'dtype' in call.weights ? call.weights : undefined;
+  const tuned = floats && capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, call);
+  if (floats && call.winograd?.takes(capabilities, call, tuned)) {
+    call.winograd.conv(recorder, { ...call, weights: floats });
+    return;
+  }
+  const { variant, tilesM, tilesN } =
+    tuned === undefined || tuned === WINOGRAD ? planConv(capabilities, { groups, m, n }) : tuned;
   const weights = bindWeights(call.weights, {
     rows: groups * groupOut,
     k: groupIn * kh * kw,

@@ -72,7 +72,7 @@ async function evaluateAt(
   const input = checkedInput(graph, shapes, dataset, options.preprocess);
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
   const steps = Math.ceil(dataset.size / batch);
-  await loadOperators(graph);
+  await loadOperators({ graph, capabilities: gpu.capabilities });
   const { compiled, parts } = await buildPlan(gpu, 'evaluation', (builder) => {
     const store = adoptParameters(builder, graph, options.parameters);
     const { value, labels, write } = recordInput(builder, {

@@ -91,8 +91,9 @@ export class Trainer {
     const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch: options.batch });
     checkedInput(graph, shapes, options.format, options.preprocess);
     matchClasses(graph, shapes, options.format, options.preprocess);
-    await loadOperators(graph);
-    if (options.teacher) await loadOperators(options.teacher.graph);
+    const { capabilities } = gpu;
+    await loadOperators({ graph, capabilities });
+    if (options.teacher) await loadOperators({ graph: options.teacher.graph, capabilities });
     const { compiled, parts } = await buildPlan(gpu, 'training step', (builder) =>
       recordStep(builder, graph, shapes, options),
     );

@@ -16,7 +16,8 @@ describe('the bundle of wgslim/web', () => {
   it('holds no training, no compression, no ONNX and no package', async () => {
     const { modules, text } = await bundleWith(budget.everything!.parts);
     expect(modules).toEqual(expect.arrayContaining(['runtime/load.ts', 'kernels/generated/conv/convTiled.ts']));
-    const TRAINING = /^(train|compress|onnx|cli|report)\/|grad|backward|optimi[sz]er|adam|sgd|loss|mask|node_modules/i;
+    const TRAINING =
+      /^(train|compress|onnx|cli|report)\/|(?<!wino)grad|backward|optimi[sz]er|adam|sgd|loss|mask|node_modules/i;
     expect(modules.filter((path) => TRAINING.test(path))).toEqual([]);
     // Nor a gradient's code in a module that has a forward pass too.
     expect(text).not.toMatch(/inputGradient|outputGradient|backward/);
@@ -26,7 +27,7 @@ describe('the bundle of wgslim/web', () => {
 
   it('comes in parts that are fetched when they are needed', async () => {
     const { modules } = await bundleWith([]);
-    const ofParts = /int8Conv|sparseProduct|denseProduct|resampleImage|stridedCopy|softmax\.ts/;
+    const ofParts = /winograd\.|int8Conv|sparseProduct|denseProduct|resampleImage|stridedCopy|softmax\.ts/;
     expect(modules.filter((path) => /^kernels\//.test(path) && ofParts.test(path))).toEqual([]);
   });
 

@@ -1,18 +1,28 @@
 import { type ConvGeometry, convGeometry } from '../../graph/infer/conv.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
 import { conv, padInput } from '../../kernels/conv.ts';
+import type { WinogradKernels } from '../../kernels/convCall.ts';
 import { convGradInput } from '../../kernels/convGradInput.ts';
 import { convGradWeight } from '../../kernels/convGradWeight.ts';
 import type { ConvShape } from '../../kernels/convShape.ts';
 import type { PaddedPlanes } from '../../kernels/padPlanes.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
-import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } from '../operator.ts';
 import type { Value } from '../value.ts';
 
 const [X, WEIGHTS, BIAS] = [0, 1, 2] as const;
 
 const geometry = (context: ForwardContext | BackwardContext): ConvGeometry =>
   convGeometry(context.node, context.inputShape(X), context.inputShape(WEIGHTS));
+
+let alternative: WinogradKernels | undefined;
+
+/** Winograd's kernels; on a GPU they are taken where tuning found them to be faster, and there only. */
+async function load({ capabilities }: PlanUse): Promise<void> {
+  if (capabilities.kind === 'cpu' || capabilities.tuned) {
+    alternative ??= (await import('../../kernels/winograd.ts')).winograd;
+  }
+}
 
 function forward(context: ForwardContext): void {
   const { builder, saved } = context;
@@ -42,6 +52,7 @@ function forward(context: ForwardContext): void {
     out,
     shape,
     ...context.bounds,
+    winograd: alternative,
   });
 }
 
@@ -92,6 +103,7 @@ export const convolutions: readonly Operator[] = [
     canBound: true,
     canAdd: true,
     forward,
+    load,
   },
 ];
 

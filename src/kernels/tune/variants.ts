@@ -3,6 +3,7 @@
  * know nothing of this; they ask `capabilities.tuned` and have a rule, so that pages without a table do not load it.
  */
 import type { Capabilities, TunedChoices } from '../../gpu/capabilities.ts';
+import { type ConvGeometry, type FloatConvPlan, WINOGRAD } from '../convCall.ts';
 import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
@@ -10,7 +11,8 @@ import { LEAST_ROWS, type MatmulPlan, type ProductShape, planMatmul, splitProduc
 import { type ProductVariant, productCuts, type TileCount } from '../productVariant.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
-import { type ConvGeometry, type ConvPlan, type ConvTiles, DIRECT_CONV, planConv } from '../validConv.ts';
+import { type ConvTiles, DIRECT_CONV, planConv } from '../validConv.ts';
+import { isWinogradFaster, suitsWinograd } from '../winogradChoice.ts';
 import { lengthClass, shapeKey } from './keys.ts';
 
 export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize'>;
@@ -60,21 +62,27 @@ export const product: Variants<ProductShape, MatmulPlan> = {
   rule: planMatmul,
 };
 
-export const conv: Variants<ConvGeometry, ConvPlan> = {
+export const conv: Variants<ConvGeometry, FloatConvPlan> = {
   key({ groups, groupOut, groupIn, kh, kw, oh, ow, images, xAt, outAt }) {
     const dims = { g: groups, o: groupOut, i: groupIn, kh, kw, oh, ow, n: lengthClass(images) };
     return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox });
   },
-  /** Every cut, and for groups of few channels the direct sum. */
+  /** Every cut, for groups of few channels the direct sum, and Winograd's way where it can be gone. */
   candidates(adapter, shape) {
-    const { groups, m, n } = convTiles(shape);
-    const cuts = plausibleCuts(adapter, m, n).map((value) => ({ id: variantId(value.variant), value }));
-    return groups > 1 && m <= 8 ? [...cuts, { id: 'direct', value: DIRECT_CONV }] : cuts;
+    const { groups, m, n } = tilesOf(shape);
+    const cuts = plausibleCuts(adapter, m, n);
+    const candidates: Candidate<FloatConvPlan>[] = cuts.map((value) => ({
+      id: variantId(value.variant),
+      value,
+    }));
+    if (groups > 1 && m <= 8) candidates.push({ id: 'direct', value: DIRECT_CONV });
+    if (suitsWinograd(shape)) candidates.push({ id: WINOGRAD, value: WINOGRAD });
+    return candidates;
   },
-  rule: (adapter, shape) => planConv(adapter, convTiles(shape)),
+  rule: (adapter, shape) => (isWinogradFaster(adapter, shape) ? WINOGRAD : planConv(adapter, tilesOf(shape))),
 };
 
-function convTiles({ groups, groupOut, images, oh, ow }: ConvGeometry): ConvTiles {
+function tilesOf({ groups, groupOut, images, oh, ow }: ConvGeometry): ConvTiles {
   return { groups, m: groupOut, n: images * oh * ow };
 }
 

@@ -1,0 +1,46 @@
+// Kernels of 3 x 3 taps as the Winograd product takes them: G·g·Gᵀ. out = [16][output channels][row], one matrix of
+// all kernels per position of the transformed tile, with zeros past the last input channel. Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015, section 4.1.
+import package::common::grid::linear_workgroup;
+
+override WG: u32 = 64;
+
+struct Args {
+  size: u32, span: u32, // kernels of out, and those of a workgroup
+  k: u32, row: u32, // input channels, and those that a row of out has
+  offset: u32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> weights: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<f32>;
+
+// G·(a, b, c).
+fn transformed(a: vec3f, b: vec3f, c: vec3f) -> array<vec3f, 4> {
+  let ends = 0.5 * (a + c);
+  return array(a, ends + 0.5 * b, ends - 0.5 * b, c);
+}
+
+@compute @workgroup_size(WG)
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) count: vec3u, @builtin(local_invocation_index) lane: u32) {
+  let begin = linear_workgroup(group, count) * args.span;
+  let end = min(begin + args.span, args.size);
+  for (var i = begin + lane; i < end; i += WG) {
+    let channel = i / args.row;
+    let input = i - channel * args.row;
+    let at = args.offset + 9 * (channel * args.k + min(input, args.k - 1));
+    let rows = transformed(
+      vec3f(weights[at], weights[at + 1], weights[at + 2]),
+      vec3f(weights[at + 3], weights[at + 4], weights[at + 5]),
+      vec3f(weights[at + 6], weights[at + 7], weights[at + 8]),
+    );
+    for (var r = 0u; r < 4; r++) {
+      let v = select(vec3f(), rows[r], input < args.k);
+      let ends = 0.5 * (v.x + v.z);
+      let to = 4 * r * args.size + i;
+      out[to] = v.x;
+      out[to + args.size] = ends + 0.5 * v.y;
+      out[to + 2 * args.size] = ends - 0.5 * v.y;
+      out[to + 3 * args.size] = v.z;
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import type { Capabilities } from '../gpu/capabilities.ts';
+import type { DenseWeights } from './denseWeights.ts';
+import type { Operand, Recorder } from './kernel.ts';
+import type { PackedOperand } from './packedOperand.ts';
+import type { ProductVariant } from './productVariant.ts';
+
+/** A grouped convolution without padding, over distances: a tap never leaves x. Lengths are in elements. */
+export interface ValidConv {
+  x: Operand<'f32'>;
+  /** [groups · groupOut][groupIn · kh · kw] */
+  weights: Operand<'f32'> | PackedOperand<DenseWeights>;
+  bias?: Operand<'f32'> | undefined;
+  /** Added before the bounds; laid out like `out`. */
+  residual?: Operand<'f32'> | undefined;
+  out: Operand<'f32'>;
+  images: number;
+  groups: number;
+  /** Channels of one group. */
+  groupOut: number;
+  groupIn: number;
+  kh: number;
+  kw: number;
+  /** Output rows and columns computed. */
+  oh: number;
+  ow: number;
+  /** Distances in x of one image, channel, kernel row, kernel column, output row, output column. */
+  xAt: { offset: number; image: number; channel: number; ky: number; kx: number; oy: number; ox: number };
+  outAt: { offset: number; image: number; channel: number; oy: number; ox: number };
+  weightsOffset?: number;
+  lo?: number | undefined;
+  hi?: number | undefined;
+  /** Winograd's way, for where it is the faster one: a module of its own, which pages load where they may need it. */
+  winograd?: WinogradKernels | undefined;
+  label: string;
+}
+
+/** All that the speed depends on: distances between taps, pixels read and pixels written included. */
+export type ConvGeometry = Pick<
+  ValidConv,
+  'images' | 'groups' | 'groupOut' | 'groupIn' | 'kh' | 'kw' | 'oh' | 'ow' | 'xAt' | 'outAt'
+>;
+
+export type ConvVariant = ProductVariant | { kind: 'direct' };
+
+export interface ConvPlan {
+  variant: ConvVariant;
+  tilesM: number;
+  tilesN: number;
+}
+
+/** In place of a plan. */
+export const WINOGRAD = 'winograd';
+export type FloatConvPlan = ConvPlan | typeof WINOGRAD;
+
+export interface WinogradKernels {
+  /** Whether to go this way: as measured, or by the rule where nothing was. */
+  takes(capabilities: Capabilities, geometry: ConvGeometry, tuned: FloatConvPlan | undefined): boolean;
+  conv(recorder: Recorder, call: ValidConv & { weights: Operand<'f32'> }): void;
+}

@@ -1,0 +1,117 @@
+import type { ValidConv, WinogradKernels } from './convCall.ts';
+import { winogradInputShader } from './generated/conv/winogradInput.ts';
+import { winogradOutputShader } from './generated/conv/winogradOutput.ts';
+import { winogradSubgroupShader } from './generated/conv/winogradSubgroup.ts';
+import { winogradWeightsShader } from './generated/conv/winogradWeights.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
+import { matmul, subgroupTunables } from './matmul.ts';
+import { cutProduct } from './productVariant.ts';
+import { HIGHEST, LOWEST } from './reduceSplits.ts';
+import { spread } from './spread.ts';
+import { POSITIONS, takesWinograd, transformedPlane } from './winogradChoice.ts';
+
+/** Bytes of transformed input at a time: what stays in a processor's cache, and what a GPU can spare. */
+const CHUNK_BYTES = { cpu: 4 << 20, gpu: 64 << 20 };
+
+/**
+ * A convolution of 3 × 3 taps with stride 1 in 2.25 times fewer multiplications than its definition: Winograd's
+ * F(2 × 2, 3 × 3). Tiles of 4 × 4 pixels and the kernels are transformed, multiplied position by position (16 matrix
+ * products over the channels), and transformed back to 2 × 2 pixels. A NaN or an infinity among the pixels of a tile
+ * reaches all four pixels computed of it. Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015.
+ */
+export function winogradConv(recorder: Recorder, call: ValidConv & { weights: Operand<'f32'> }): void {
+  const { capabilities } = recorder;
+  const { x, weights, bias, residual, out, images, groupOut: m, groupIn: k, oh, ow, xAt, outAt, label } = call;
+  const tilesX = Math.ceil(ow / 2);
+  const planeTiles = tilesX * Math.ceil(oh / 2);
+  const row = 4 * Math.ceil(k / 4);
+  const kernels = recorder.temporary('f32', POSITIONS * m * row, `${label}: transformed weights`);
+  const ofKernels = spread(capabilities, m * row);
+  recorder.dispatch(winogradWeightsShader, {
+    operands: { weights, out: kernels },
+    args: { size: m * row, span: ofKernels.span, k, row, offset: call.weightsOffset ?? 0 },
+    tunables: { WG: ofKernels.wg },
+    workgroups: ofKernels.workgroups,
+    label: `${label}: weights' transform`,
+  });
+  const imageBytes = 4 * Math.max(m, k) * transformedPlane({ oh, ow });
+  const chunk = Math.min(images, Math.max(1, Math.floor(CHUNK_BYTES[capabilities.kind] / imageBytes)));
+  const most = POSITIONS * 4 * Math.ceil((chunk * planeTiles) / 4);
+  const transformed = recorder.temporary('f32', k * most, `${label}: transformed input`);
+  for (let image = 0; image < images; image += chunk) {
+    const tiles = Math.min(chunk, images - image) * planeTiles;
+    const quads = Math.ceil(tiles / 4);
+    const columns = 4 * quads;
+    const places = { quads, tiles, tiles_x: tilesX, plane_tiles: planeTiles };
+    const ofInput = spread(capabilities, k * quads);
+    recorder.dispatch(winogradInputShader, {
+      operands: { x, out: transformed },
+      args: {
+        ...places,
+        size: k * quads,
+        span: ofInput.span,
+        last_y: oh + 1,
+        last_x: ow + 1,
+        x_offset: xAt.offset + image * xAt.image,
+        x_image: xAt.image,
+        x_channel: xAt.channel,
+        x_row: xAt.oy,
+      },
+      tunables: { WG: ofInput.wg, STRIP: tilesX % 4 === 0 },
+      workgroups: ofInput.workgroups,
+      label: `${label}: input's transform`,
+    });
+    const ofOutput = spread(capabilities, m * quads);
+    const { variant, tilesM, tilesN } = cutProduct(capabilities, m, columns);
+    const args = {
+      ...places,
+      m,
+      k,
+      size: m * quads,
+      span: ofOutput.span,
+      tiles_m: tilesM,
+      oh,
+      ow,
+      out_offset: outAt.offset + image * outAt.image,
+      out_image: outAt.image,
+      out_channel: outAt.channel,
+      out_row: outAt.oy,
+      bias: bias ? 1 : 0,
+      lo: call.lo ?? LOWEST,
+      hi: call.hi ?? HIGHEST,
+    };
+    const work = { flops: 2 * m * k * columns * POSITIONS };
+    const RESIDUAL = residual !== undefined;
+    if (variant.kind === 'subgroup') {
+      recorder.dispatch(winogradSubgroupShader, {
+        operands: { bias: bias ?? kernels, residual: residual ?? kernels, out, kernels, x: transformed },
+        args,
+        tunables: { ...subgroupTunables(variant), RESIDUAL },
+        workgroups: grid(tilesM * tilesN, 1),
+        work,
+        label,
+      });
+      continue;
+    }
+    const products = recorder.temporary('f32', POSITIONS * m * columns, `${label}: products`);
+    matmul(recorder, {
+      m,
+      n: columns,
+      k,
+      batches: POSITIONS,
+      a: { operand: kernels, rowStride: row, columnStride: 1, batchStride: m * row },
+      b: { operand: transformed, rowStride: columns, columnStride: 1, batchStride: k * columns },
+      out: { operand: products, rowStride: columns, columnStride: 1, batchStride: m * columns },
+      label: `${label}: products`,
+    });
+    recorder.dispatch(winogradOutputShader, {
+      operands: { bias: bias ?? products, residual: residual ?? products, out, products },
+      args,
+      tunables: { WG: ofOutput.wg, RESIDUAL },
+      workgroups: ofOutput.workgroups,
+      label: `${label}: output's transform`,
+    });
+  }
+}
+
+export const winograd: WinogradKernels = { takes: takesWinograd, conv: winogradConv };

@@ -1,0 +1,47 @@
+import type { Capabilities } from '../gpu/capabilities.ts';
+import { type ConvGeometry, type FloatConvPlan, WINOGRAD } from './convCall.ts';
+import { type Adapter, cutProduct } from './productVariant.ts';
+
+/** Of a transformed tile, 4 × 4. */
+export const POSITIONS = 16;
+
+/** 3 × 3 taps, one apart, at every pixel, and results that lie without gaps. */
+export function suitsWinograd({ groups, kh, kw, xAt, outAt }: Omit<ConvGeometry, 'groupOut' | 'groupIn'>): boolean {
+  return groups === 1 && kh === 3 && kw === 3 && xAt.kx === 1 && xAt.ox === 1 && xAt.ky === xAt.oy && outAt.ox === 1;
+}
+
+/** Numbers of an image that has been transformed, of one channel: whole quads of tiles. */
+export function transformedPlane({ oh, ow }: { oh: number; ow: number }): number {
+  return POSITIONS * 4 * Math.ceil((Math.ceil(oh / 2) * Math.ceil(ow / 2)) / 4);
+}
+
+/**
+ * Whether Winograd's way takes less time than the implicit product, on adapters that run on a CPU. Nothing is known of
+ * GPUs, where it is left to tuning.
+ */
+export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry): boolean {
+  const { images, groupOut: m, groupIn: k, oh, ow } = geometry;
+  if (adapter.kind !== 'cpu' || !suitsWinograd(geometry)) return false;
+  const pixels = images * oh * ow;
+  const straight = cutProduct(adapter, m, pixels);
+  const tiles = cutProduct(adapter, m, images * (transformedPlane(geometry) / POSITIONS));
+  if (straight.variant.kind !== 'subgroup') return false;
+  // In multiply-adds of a product. Measured on lavapipe and SwiftShader with 3 to 64 channels: the transforms of a pixel
+  // and of a kernel, and what two more dispatches cost.
+  const lanes = 4 * straight.variant.subgroup;
+  const transforms = 45 * pixels * (k + m) + 400 * m * k + 1.5e6;
+  return POSITIONS * 4 * Math.ceil(k / 4) * tiles.cost * lanes + transforms < 9 * k * straight.cost * lanes;
+}
+
+/** Whether to go Winograd's way: as measured, or by the rule, and where what it keeps between dispatches can be bound. */
+export function takesWinograd(
+  capabilities: Capabilities,
+  geometry: ConvGeometry,
+  tuned: FloatConvPlan | undefined,
+): boolean {
+  const { groupOut: m, groupIn: k } = geometry;
+  // The weights, and one image at a time.
+  const numbers = Math.max(POSITIONS * m * (k + 3), Math.max(m, k) * transformedPlane(geometry));
+  if (!suitsWinograd(geometry) || 4 * numbers > capabilities.maxBindingBytes) return false;
+  return tuned === undefined ? isWinogradFaster(capabilities, geometry) : tuned === WINOGRAD;
+}
