@@ -15,6 +15,7 @@ import type { Graph } from '../../src/graph/types.ts';
 import { exportQuantized, type QuantizedExportOptions } from '../../src/onnx/exportQuantized.ts';
 import { readOnnxFile } from '../../src/onnx/node.ts';
 import type { QuantizedWeight } from '../../src/onnx/quantizedWeight.ts';
+import { loadModel } from '../../src/runtime/model.ts';
 import { allocateSamples, type Dataset } from '../../src/train/data/dataset.ts';
 import { findMnist } from '../../src/train/data/node/mnistPackage.ts';
 import { openDataset } from '../../src/train/data/node/openDataset.ts';
@@ -45,6 +46,8 @@ export const resnet20: Subject = {
 export const isThere = ({ model, images }: Subject) => existsSync(model) && existsSync(images);
 
 export interface QuantizedModel {
+  /** As compressed, and what is in it. */
+  file: Uint8Array;
   graph: Graph;
   weights: Map<string, QuantizedWeight>;
   test: Dataset;
@@ -82,7 +85,7 @@ export async function quantizedModel(
     weights.set(name, { shape, bits, codes: denseCodes(encoded), scale: scale!, zeroPoint, axis, groupSize });
   }
   const test = await openDataset(subject.images, { split: 'test', preprocess });
-  return { graph: decoded.graph, weights, test, preprocess };
+  return { file, graph: decoded.graph, weights, test, preprocess };
 }
 
 export interface Agreement {
@@ -100,12 +103,14 @@ export interface Agreement {
 
 export async function agreement(
   gpu: Gpu,
-  { graph, test, preprocess }: QuantizedModel,
+  { file, graph, test, preprocess }: QuantizedModel,
   bytes: Uint8Array,
-  options: { images: number; batch: number; session?: ort.InferenceSession.SessionOptions },
+  options: { images: number; batch: number; unpacked?: boolean; session?: ort.InferenceSession.SessionOptions },
 ): Promise<Agreement> {
   const { images, batch } = options;
-  const model = await InferenceModel.compile(gpu, graph, { batch });
+  const model = options.unpacked
+    ? await InferenceModel.compile(gpu, graph, { batch })
+    : (await loadModel(gpu, file, { batch })).model;
   const session = await ort.InferenceSession.create(bytes, {
     intraOpNumThreads: 2,
     logSeverityLevel: 4,
