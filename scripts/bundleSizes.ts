@@ -8,7 +8,7 @@ const entry = fileURLToPath(new URL('../src/web.ts', import.meta.url));
 
 /** Modules that are fetched only where a network, or the page, needs them. */
 export type Part =
-  | 'winograd'
+  | 'convAlternatives'
   | 'denseLayer'
   | 'int8Layer'
   | 'sparseLayer'

@@ -1,9 +1,9 @@
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { conv } from '../../src/kernels/conv.ts';
+import { convAlternatives } from '../../src/kernels/convAlternatives.ts';
 import { convGradInput } from '../../src/kernels/convGradInput.ts';
 import { convGradWeight } from '../../src/kernels/convGradWeight.ts';
 import type { ConvShape } from '../../src/kernels/convShape.ts';
-import { winograd } from '../../src/kernels/winograd.ts';
 import { permute, randomFloats, toChannelsFirst, toChannelsLast, toOnnxKernel, toTensorFlowKernel } from '../data.ts';
 import { recordOurs } from '../ours.ts';
 import { type Jax, type JaxArray, jaxContender } from '../peers/jax.ts';
@@ -103,7 +103,13 @@ function forward(p: Problem): KernelCase {
     ours: (gpu) =>
       recordOurs(gpu, (builder, upload) => {
         const out = builder.tensor(p.yShape);
-        conv(builder, { x: upload(p.xShape, p.x), weights: upload(p.wShape, p.w), out, shape: p.shape, winograd });
+        conv(builder, {
+          x: upload(p.xShape, p.x),
+          weights: upload(p.wShape, p.w),
+          out,
+          shape: p.shape,
+          alternatives: convAlternatives,
+        });
         return out;
       }),
     tfjs: (tf) => {

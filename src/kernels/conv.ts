@@ -56,7 +56,7 @@ export function conv(
     padded,
     lo,
     hi,
-    winograd,
+    alternatives,
     label = 'convolution',
   }: {
     x: Operand<'f32'>;
@@ -71,12 +71,12 @@ export function conv(
     shape: ConvShape;
     lo?: number | undefined;
     hi?: number | undefined;
-    winograd?: ValidConv['winograd'];
+    alternatives?: ValidConv['alternatives'];
     label?: string;
   },
 ): void {
   if (out.elements === 0) return;
   const source = padded ?? padInput(recorder, x, shape);
   const geometry = convGeometry(shape, source);
-  validConv(recorder, { ...geometry, x: source.operand, weights, bias, residual, out, lo, hi, winograd, label });
+  validConv(recorder, { ...geometry, x: source.operand, weights, bias, residual, out, lo, hi, alternatives, label });
 }

@@ -1,4 +1,3 @@
-import type { Capabilities } from '../gpu/capabilities.ts';
 import type { DenseWeights } from './denseWeights.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
@@ -29,8 +28,8 @@ export interface ValidConv {
   weightsOffset?: number;
   lo?: number | undefined;
   hi?: number | undefined;
-  /** Winograd's way, for where it is the faster one: a module of its own, which pages load where they may need it. */
-  winograd?: WinogradKernels | undefined;
+  /** Ways that are faster for some: a module of its own, which pages load where they may need it. */
+  alternatives?: ConvAlternatives | undefined;
   label: string;
 }
 
@@ -52,8 +51,5 @@ export interface ConvPlan {
 export const WINOGRAD = 'winograd';
 export type FloatConvPlan = ConvPlan | typeof WINOGRAD;
 
-export interface WinogradKernels {
-  /** Whether to go this way: as measured, or by the rule where nothing was. */
-  takes(capabilities: Capabilities, geometry: ConvGeometry, tuned: FloatConvPlan | undefined): boolean;
-  conv(recorder: Recorder, call: ValidConv & { weights: Operand<'f32'> }): void;
-}
+/** Records the convolution, if there is a better way for it than the rule's or, by measurement, than all others. */
+export type ConvAlternatives = (recorder: Recorder, call: ValidConv, tuned: FloatConvPlan | undefined) => boolean;

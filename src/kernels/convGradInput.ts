@@ -1,3 +1,4 @@
+import { convAlternatives } from './convAlternatives.ts';
 import { type AxisPhase, axisPhases } from './convPhases.ts';
 import { type ConvShape, weightElements } from './convShape.ts';
 import { convWeightsFlipShader } from './generated/conv/convWeightsFlip.ts';
@@ -5,7 +6,6 @@ import type { Operand, Recorder } from './kernel.ts';
 import { padPlanes } from './padPlanes.ts';
 import { spread } from './spread.ts';
 import { validConv } from './validConv.ts';
-import { winograd } from './winograd.ts';
 
 /** dx = dy * weights, turned and with channels swapped: the gradient of ONNX Conv by its input. Writes all of dx. */
 export function convGradInput(
@@ -75,7 +75,7 @@ export function convGradInput(
           ox: shape.strideW,
         },
         weightsOffset: size > 0 ? weightsOffset : 0,
-        winograd,
+        alternatives: convAlternatives,
         label: 'input gradient',
       });
       weightsOffset += size;

@@ -10,6 +10,7 @@ export * from './binary.ts';
 export * from './channels.ts';
 export * from './choosePacking.ts';
 export * from './conv.ts';
+export * from './convAlternatives.ts';
 export * from './convCall.ts';
 export * from './convGradInput.ts';
 export * from './convGradWeight.ts';

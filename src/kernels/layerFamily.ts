@@ -1,4 +1,5 @@
 import type { PackingChoice } from './choosePacking.ts';
+import type { ConvAlternatives } from './convCall.ts';
 import type { ConvShape } from './convShape.ts';
 import type { DenseWeights } from './denseWeights.ts';
 import type { Int8Quantizer, QuantizedPlanes, QuantizedRows } from './int8Planes.ts';
@@ -54,6 +55,8 @@ export interface ConvCall extends Omit<LayerCall, 'out'> {
   shape: ConvShape;
   /** Undefined where only codes are wanted. */
   out: Operand<'f32'> | undefined;
+  /** Of float sums; kernels of integers heed it not. */
+  alternatives?: ConvAlternatives | undefined;
   /** Only where `LayerKernels.writesCodes`. */
   codes?: CodesOutput | undefined;
 }

@@ -1,5 +1,12 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
-import { type ConvPlan, type ConvVariant, type FloatConvPlan, type ValidConv, WINOGRAD } from './convCall.ts';
+import {
+  type ConvGeometry,
+  type ConvPlan,
+  type ConvVariant,
+  type FloatConvPlan,
+  type ValidConv,
+  WINOGRAD,
+} from './convCall.ts';
 import { bindWeights } from './denseWeights.ts';
 import { convDirectShader } from './generated/conv/convDirect.ts';
 import { convSubgroupShader } from './generated/conv/convSubgroup.ts';
@@ -26,6 +33,12 @@ export interface ConvTiles {
 
 export const DIRECT_CONV: ConvPlan = { variant: { kind: 'direct' }, tilesM: 0, tilesN: 0 };
 
+/** Whether the choice, the rule's where nothing was measured, is the direct sum. */
+export function isDirect({ groups, groupOut }: ConvGeometry, tuned: FloatConvPlan | undefined): boolean {
+  if (tuned === undefined || tuned === WINOGRAD) return groups > 1 && groupOut < 4;
+  return tuned.variant.kind === 'direct';
+}
+
 export function planConv(adapter: Adapter, { groups, m, n }: ConvTiles): ConvPlan {
   return groups > 1 && m < 4 ? DIRECT_CONV : cutProduct(adapter, m, n);
 }
@@ -37,12 +50,9 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   if (m * n === 0) return;
   // Packed weights take their own time to unpack: no measurement of float ones says what is best for them.
   const { capabilities } = recorder;
-  const floats = 'dtype' in call.weights ? call.weights : undefined;
-  const tuned = floats && capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, call);
-  if (floats && call.winograd?.takes(capabilities, call, tuned)) {
-    call.winograd.conv(recorder, { ...call, weights: floats });
-    return;
-  }
+  const isFloat = 'dtype' in call.weights;
+  const tuned = isFloat ? capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, call) : undefined;
+  if (call.alternatives?.(recorder, call, tuned)) return;
   const { variant, tilesM, tilesN } =
     tuned === undefined || tuned === WINOGRAD ? planConv(capabilities, { groups, m, n }) : tuned;
   const weights = bindWeights(call.weights, {

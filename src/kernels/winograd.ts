@@ -1,4 +1,4 @@
-import type { ValidConv, WinogradKernels } from './convCall.ts';
+import type { ValidConv } from './convCall.ts';
 import { winogradInputShader } from './generated/conv/winogradInput.ts';
 import { winogradOutputShader } from './generated/conv/winogradOutput.ts';
 import { winogradSubgroupShader } from './generated/conv/winogradSubgroup.ts';
@@ -8,7 +8,7 @@ import { matmul, subgroupTunables } from './matmul.ts';
 import { cutProduct } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
-import { POSITIONS, takesWinograd, transformedPlane } from './winogradChoice.ts';
+import { POSITIONS, transformedPlane } from './winogradChoice.ts';
 
 /** Bytes of transformed input at a time: what stays in a processor's cache, and what a GPU can spare. */
 const CHUNK_BYTES = { cpu: 4 << 20, gpu: 64 << 20 };
@@ -113,5 +113,3 @@ export function winogradConv(recorder: Recorder, call: ValidConv & { weights: Op
     });
   }
 }
-
-export const winograd: WinogradKernels = { takes: takesWinograd, conv: winogradConv };

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { convGeometry } from '../../src/graph/infer/conv.ts';
 import type { Node } from '../../src/graph/types.ts';
 import { conv } from '../../src/kernels/conv.ts';
+import { convAlternatives } from '../../src/kernels/convAlternatives.ts';
 import { convGradInput } from '../../src/kernels/convGradInput.ts';
 import { convGradWeight } from '../../src/kernels/convGradWeight.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
@@ -20,6 +21,7 @@ const cases: [name: string, x: number[], w: number[], attributes: Attributes][] 
   ['one image', [1, 3, 40, 33], [4, 3, 5, 5], {}],
   ['groups', [2, 12, 9, 11], [18, 4, 3, 2], { group: 3, dilations: [2, 1] }],
   ['depthwise', [2, 70, 9, 9], [70, 1, 3, 3], { group: 70, pads: [1, 1, 1, 1] }],
+  ['depthwise, stride 2', [2, 6, 13, 14], [6, 1, 3, 3], { group: 6, pads: [1, 1, 1, 1], strides: [2, 2] }],
   ['1x1', [2, 33, 9, 9], [40, 33, 1, 1], {}],
 ];
 
@@ -40,7 +42,7 @@ describe.each(KINDS)('convolution as a %s computes it', (kind) => {
     const expected = reference({ attributes, inputs, training: false })[0]!;
     const [x, weights, bias] = [xData, wData, bData].map((data) => recorder.upload('f32', data));
     const [out, bounded] = [0, 1].map(() => recorder.temporary('f32', expected.data.length));
-    conv(of, { x: x!, weights: weights!, bias, out: out!, shape });
+    conv(of, { x: x!, weights: weights!, bias, out: out!, shape, alternatives: convAlternatives });
     conv(of, { x: x!, weights: weights!, bias, out: bounded!, shape, lo: 0, hi: 1.5 });
 
     const dyData = randomFloats(4, expected.data.length);

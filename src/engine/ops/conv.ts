@@ -1,7 +1,7 @@
 import { type ConvGeometry, convGeometry } from '../../graph/infer/conv.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
 import { conv, padInput } from '../../kernels/conv.ts';
-import type { WinogradKernels } from '../../kernels/convCall.ts';
+import type { ConvAlternatives } from '../../kernels/convCall.ts';
 import { convGradInput } from '../../kernels/convGradInput.ts';
 import { convGradWeight } from '../../kernels/convGradWeight.ts';
 import type { ConvShape } from '../../kernels/convShape.ts';
@@ -15,12 +15,12 @@ const [X, WEIGHTS, BIAS] = [0, 1, 2] as const;
 const geometry = (context: ForwardContext | BackwardContext): ConvGeometry =>
   convGeometry(context.node, context.inputShape(X), context.inputShape(WEIGHTS));
 
-let alternative: WinogradKernels | undefined;
+let alternatives: ConvAlternatives | undefined;
 
-/** Winograd's kernels; on a GPU they are taken where tuning found them to be faster, and there only. */
+/** On a GPU, nothing is known of them: they are taken where tuning found them to be faster, and there only. */
 async function load({ capabilities }: PlanUse): Promise<void> {
   if (capabilities.kind === 'cpu' || capabilities.tuned) {
-    alternative ??= (await import('../../kernels/winograd.ts')).winograd;
+    alternatives ??= (await import('../../kernels/convAlternatives.ts')).convAlternatives;
   }
 }
 
@@ -36,7 +36,7 @@ function forward(context: ForwardContext): void {
     const { weights, kernels } = packed;
     const codes = kernels.writesCodes ? context.codesOutput : undefined;
     const out = codes?.onlyCodes ? undefined : context.output();
-    kernels.conv(builder, { x, weights, bias, residual, out, codes, shape, ...bounds, label });
+    kernels.conv(builder, { x, weights, bias, residual, out, codes, shape, ...bounds, alternatives, label });
     return;
   }
   const x = context.input(X);
@@ -52,7 +52,7 @@ function forward(context: ForwardContext): void {
     out,
     shape,
     ...context.bounds,
-    winograd: alternative,
+    alternatives,
   });
 }
 

@@ -1,11 +1,12 @@
 /** What there is to measure at a key: the kernel at that shape, on operands of its own. */
+
+import { convAlternatives } from '../convAlternatives.ts';
 import { convGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { matmul, type ProductShape } from '../matmul.ts';
 import { reduceSum } from '../reduceSum.ts';
 import { softmax } from '../softmax.ts';
 import { validConv } from '../validConv.ts';
-import { winograd } from '../winograd.ts';
 import { parseShapeKey } from './keys.ts';
 import type { TuneSubject } from './measure.ts';
 import type { Adapter, Variants } from './variants.ts';
@@ -110,7 +111,14 @@ const conv: Make = (d, adapter) => {
     inputs: [images * groups * groupIn * h * w, groups * groupOut * groupIn * kh * kw],
     outputs: images * groups * groupOut * outPlane,
     record: (recorder, [x, weights], out) =>
-      validConv(recorder, { ...geometry, x: x!, weights: weights!, out, winograd, label: 'convolution' }),
+      validConv(recorder, {
+        ...geometry,
+        x: x!,
+        weights: weights!,
+        out,
+        alternatives: convAlternatives,
+        label: 'convolution',
+      }),
     expected([x, weights], index) {
       const image = Math.floor(index / (groups * groupOut * outPlane));
       const channel = Math.floor(index / outPlane) % (groups * groupOut);

@@ -1,0 +1,20 @@
+import type { ConvAlternatives } from './convCall.ts';
+import { depthwiseConv, suitsDepthwise } from './depthwise.ts';
+import { isDirect } from './validConv.ts';
+import { winogradConv } from './winograd.ts';
+import { takesWinograd } from './winogradChoice.ts';
+
+/** For `ValidConv.alternatives`: Winograd's way, and the direct sum of depthwise convolutions by columns. */
+export const convAlternatives: ConvAlternatives = (recorder, call, tuned) => {
+  const { weights } = call;
+  if ('dtype' in weights && takesWinograd(recorder.capabilities, call, tuned)) {
+    winogradConv(recorder, { ...call, weights });
+    return true;
+  }
+  const isKnown = recorder.capabilities.kind === 'cpu' || tuned !== undefined;
+  if (isKnown && isDirect(call, tuned) && suitsDepthwise(call)) {
+    depthwiseConv(recorder, call);
+    return true;
+  }
+  return false;
+};
