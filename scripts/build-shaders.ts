@@ -1,16 +1,19 @@
 /**
- * Turns every `shaders/<group>/<name>.wgsl` into `src/kernels/generated/<group>/<name>.ts`: the linked WGSL text and its
- * reflected interface as a constant type, so that a dispatch names its operands and the compiler refuses a wrong one.
- * `shaders/common/` holds modules that are only imported. Nothing generated is committed.
+ * Turns every `shaders/<group>/<name>.wgsl` into an export of `src/kernels/generated/<group>.ts`: the linked WGSL text and
+ * its reflected interface as a type, so that a dispatch names its operands and the compiler refuses a wrong one. A group
+ * is a module, so that texts which have much in common lie close enough to each other in a bundle to be compressed well,
+ * and what a page fetches on demand is a group of its own. `shaders/common/` holds modules that are only imported. Nothing generated is committed.
  *
  * Usage: tsx scripts/build-shaders.ts
  */
+import { deepStrictEqual } from 'node:assert';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { link } from 'wesl/core';
 import type { MemberInfo, TypeInfo, VariableInfo } from 'wgsl_reflect/wgsl_reflect.module.js';
 import { WgslReflect } from 'wgsl_reflect/wgsl_reflect.module.js';
+import { reflect } from '../src/kernels/reflect.ts';
 import { minifyWgsl } from './minifyWgsl.ts';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -24,30 +27,36 @@ for (const entry of readdirSync(shaderRoot, { recursive: true, withFileTypes: tr
   sources[path] = readFileSync(join(shaderRoot, path), 'utf8');
 }
 
-// Files that did not change are left alone and stale ones go last: a test run beside the build must find its modules.
-const written = new Set<string>();
+const groups = new Map<string, string[]>();
 let count = 0;
 for (const path of Object.keys(sources).sort()) {
   if (path.startsWith('common/')) continue;
   try {
-    const text = generate(path, await linked(path));
-    const outPath = join(
-      outRoot,
-      path.replace(/[^/]+$/, (file) => `${camel(file.replace('.wgsl', ''))}.ts`),
-    );
-    written.add(outPath);
-    mkdirSync(dirname(outPath), { recursive: true });
-    if (!existsSync(outPath) || readFileSync(outPath, 'utf8') !== text) writeFileSync(outPath, text);
+    const [group] = path.split('/') as [string];
+    groups.set(group, [...(groups.get(group) ?? []), generate(path, await linked(path))]);
     count++;
   } catch (error) {
     console.error(`shaders/${path}: ${(error as Error).message}`);
     process.exitCode = 1;
   }
 }
+// Files that did not change are left alone and stale ones go last: a test run beside the build must find its modules.
 if (process.exitCode === undefined) {
-  for (const entry of readdirSync(outRoot, { recursive: true, withFileTypes: true })) {
-    const path = join(entry.parentPath, entry.name);
-    if (entry.isFile() && !written.has(path)) rmSync(path);
+  const written = new Set<string>();
+  mkdirSync(outRoot, { recursive: true });
+  for (const [group, declarations] of groups) {
+    const file = join(outRoot, `${group}.ts`);
+    const text = [
+      `// Generated from shaders/${group}/ by scripts/build-shaders.ts.`,
+      "import { reflect } from '../reflect.ts';",
+      ...declarations,
+    ].join('\n');
+    written.add(file);
+    if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
+  }
+  for (const entry of readdirSync(outRoot, { withFileTypes: true })) {
+    const path = join(outRoot, entry.name);
+    if (!written.has(path)) rmSync(path, { recursive: true });
   }
 }
 console.log(`${count} shaders reflected`);
@@ -81,44 +90,32 @@ function generate(path: string, code: string): string {
   if (reflected.uniforms.length > 1 || (uniform && (uniform.name !== 'args' || uniform.binding !== 0))) {
     throw new Error('the only uniform is `args` at binding 0');
   }
-  const constants = [...code.matchAll(/^const\s+([A-Z][A-Z0-9_]*)\s*:\s*(\w+)\s*=\s*([^;]+);/gm)].map(
-    ([, name, type, value]) => [name, { type, value: value.trim() }] as const,
+  // What a page reads out of the text has to be what wgsl_reflect finds.
+  const { code: text, ...shader } = reflect(path.replace('.wgsl', ''), minifyWgsl(code));
+  deepStrictEqual(
+    { args: shader.args, bindings: shader.bindings },
+    {
+      args: uniform ? { size: uniform.size, fields: Object.fromEntries((uniform.members ?? []).map(field)) } : null,
+      bindings: Object.fromEntries(
+        reflected.storage.sort((a, b) => a.binding - b.binding).map((variable) => [variable.name, binding(variable)]),
+      ),
+    },
   );
-  const aliases = [...code.matchAll(/^alias\s+(\w+)\s*=\s*([^;]+);/gm)].map(
-    ([, name, value]) => [name, { value: value.trim() }] as const,
+  deepStrictEqual(
+    [...Object.keys(shader.overrides), ...Object.keys(shader.aliases)].sort(),
+    [...reflected.overrides, ...reflected.aliases].map(({ name }) => name).sort(),
   );
-  const overrides = [...code.matchAll(/^override\s+(\w+)\s*:\s*(\w+)\s*(?:=\s*([^;]+))?;/gm)].map(
-    ([, name, type, value]) => [name, { type, value: value?.trim() }] as const,
-  );
-  const workgroup =
-    /@workgroup_size\(([^)]*)\)/
-      .exec(code)?.[1]
-      .split(',')
-      .map((part) => part.trim())
-      .filter(Boolean) ?? [];
-  const shader = {
-    name: path.replace('.wgsl', ''),
-    features: [...code.matchAll(/^\s*enable\s+([^;]+);/gm)].flatMap((match) =>
-      match[1].split(',').map((f) => f.trim()),
-    ),
-    workgroupSize: workgroup.map((part) => (/^\d+u?$/.test(part) ? Number.parseInt(part, 10) : part)),
-    args: uniform ? { size: uniform.size, fields: Object.fromEntries((uniform.members ?? []).map(field)) } : null,
-    bindings: Object.fromEntries(
-      reflected.storage.sort((a, b) => a.binding - b.binding).map((variable) => [variable.name, binding(variable)]),
-    ),
-    constants: Object.fromEntries(constants),
-    aliases: Object.fromEntries(aliases),
-    overrides: Object.fromEntries(overrides),
-  };
-  const depth = path.split('/').length;
+  const type = camel(path.split('/').at(-1)!.replace('.wgsl', ''));
   return [
-    `// Generated from shaders/${path} by scripts/build-shaders.ts.`,
-    `import type { Shader } from '${'../'.repeat(depth)}shader.ts';`,
     '',
-    `export const ${camel(path.split('/').at(-1)!.replace('.wgsl', ''))}Shader = {`,
-    ...Object.entries(shader).map(([key, value]) => `  ${key}: ${JSON.stringify(value)},`),
-    `  code: ${JSON.stringify(minifyWgsl(code))},`,
-    '} as const satisfies Shader;',
+    `interface ${type[0]!.toUpperCase()}${type.slice(1)} {`,
+    ...Object.entries(shader).map(([key, value]) => `  readonly ${key}: ${JSON.stringify(value)};`),
+    '  readonly code: string;',
+    '}',
+    `export const ${type}Shader = /* @__PURE__ */ reflect(`,
+    `  ${JSON.stringify(shader.name)},`,
+    `  ${JSON.stringify(text)},`,
+    `) as ${type[0]!.toUpperCase()}${type.slice(1)};`,
     '',
   ].join('\n');
 }

@@ -1,6 +1,6 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
 import { checkCompanion, SEGMENT } from './arena.ts';
-import { accumulateImportanceShader } from './generated/prune/accumulateImportance.ts';
+import { accumulateImportanceShader } from './generated/prune.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import type { Args } from './shader.ts';
 import { spreadConstant } from './spread.ts';

@@ -1,5 +1,5 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
-import { adamShader } from './generated/train/adam.ts';
+import { adamShader } from './generated/train.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import type { Args } from './shader.ts';
 import { spreadConstant } from './spread.ts';

@@ -1,4 +1,4 @@
-import { addShader } from './generated/elementwise/add.ts';
+import { addShader } from './generated/elementwise.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spreadElements } from './spread.ts';
 

@@ -1,5 +1,5 @@
 import { checkCompanion, SEGMENT } from './arena.ts';
-import { applyMaskShader } from './generated/prune/applyMask.ts';
+import { applyMaskShader } from './generated/prune.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spreadConstant } from './spread.ts';
 

@@ -1,10 +1,12 @@
 import { type ChannelShape, type ChannelWalk, walkChannels } from './channels.ts';
-import { batchNormShader } from './generated/norm/batchNorm.ts';
-import { batchNormBackwardShader } from './generated/norm/batchNormBackward.ts';
-import { batchNormGradientFactorsShader } from './generated/norm/batchNormGradientFactors.ts';
-import { batchNormGradientSumsShader } from './generated/norm/batchNormGradientSums.ts';
-import { channelMomentsShader } from './generated/norm/channelMoments.ts';
-import { channelStatisticsShader } from './generated/norm/channelStatistics.ts';
+import {
+  batchNormBackwardShader,
+  batchNormGradientFactorsShader,
+  batchNormGradientSumsShader,
+  batchNormShader,
+  channelMomentsShader,
+  channelStatisticsShader,
+} from './generated/norm.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 
 type Floats = Operand<'f32'>;

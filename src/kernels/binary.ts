@@ -1,5 +1,5 @@
 import { LimitError } from '../gpu/errors.ts';
-import { binaryShader } from './generated/elementwise/binary.ts';
+import { binaryShader } from './generated/elementwise.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spreadElements } from './spread.ts';
 import { type BroadcastAxis, mergeBroadcast } from './strides.ts';

@@ -1,7 +1,7 @@
 import { convAlternatives } from './convAlternatives.ts';
 import { type AxisPhase, axisPhases } from './convPhases.ts';
 import { type ConvShape, weightElements } from './convShape.ts';
-import { convWeightsFlipShader } from './generated/conv/convWeightsFlip.ts';
+import { convWeightsFlipShader } from './generated/conv.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { padPlanes } from './padPlanes.ts';
 import { spread } from './spread.ts';

@@ -1,8 +1,10 @@
 import { padInput } from './conv.ts';
 import { type ConvShape, weightElements } from './convShape.ts';
-import { convGradWeightDirectShader } from './generated/conv/convGradWeightDirect.ts';
-import { convGradWeightSubgroupShader } from './generated/conv/convGradWeightSubgroup.ts';
-import { convGradWeightTiledShader } from './generated/conv/convGradWeightTiled.ts';
+import {
+  convGradWeightDirectShader,
+  convGradWeightSubgroupShader,
+  convGradWeightTiledShader,
+} from './generated/conv.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import type { PaddedPlanes } from './padPlanes.ts';

@@ -1,6 +1,5 @@
 import { bindWeights, type DenseWeights, FEW_COLUMNS } from './denseWeights.ts';
-import { matvecShader } from './generated/matmul/matvec.ts';
-import { matvecSubgroupShader } from './generated/matmul/matvecSubgroup.ts';
+import { matvecShader, matvecSubgroupShader } from './generated/matmul.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
 import type { Adapter } from './productVariant.ts';

@@ -1,6 +1,6 @@
 import type { ConvGeometry, ValidConv } from './convCall.ts';
 import { bindWeights } from './denseWeights.ts';
-import { convDepthwiseShader } from './generated/conv/convDepthwise.ts';
+import { convDepthwiseShader } from './generated/depthwise.ts';
 import type { Recorder } from './kernel.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';

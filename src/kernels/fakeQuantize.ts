@@ -1,6 +1,5 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
-import { fakeQuantizeShader } from './generated/quantize/fakeQuantize.ts';
-import { fakeQuantizeBackwardShader } from './generated/quantize/fakeQuantizeBackward.ts';
+import { fakeQuantizeBackwardShader, fakeQuantizeShader } from './generated/quantize.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { spreadElements } from './spread.ts';
 import { sumPartials } from './sumPartials.ts';

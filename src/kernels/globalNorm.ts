@@ -1,4 +1,4 @@
-import { sumSquaresShader } from './generated/train/sumSquares.ts';
+import { sumSquaresShader } from './generated/train.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { sumPartials } from './sumPartials.ts';
 

@@ -1,6 +1,5 @@
 import type { ConvShape } from './convShape.ts';
-import { int8ConvDepthwiseShader } from './generated/int8/int8ConvDepthwise.ts';
-import { int8ConvGroupedShader } from './generated/int8/int8ConvGrouped.ts';
+import { int8ConvDepthwiseShader, int8ConvGroupedShader } from './generated/int8.ts';
 import { withDot } from './int8Dot.ts';
 import { type Int8Output, outputOf } from './int8Output.ts';
 import { planesHeight, planesWidth, type QuantizedPlanes } from './int8Planes.ts';

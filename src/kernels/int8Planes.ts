@@ -1,9 +1,7 @@
 import { LimitError } from '../gpu/errors.ts';
 import type { ConvShape } from './convShape.ts';
 import { type QuantizerLevels, quantizerStep } from './fakeQuantize.ts';
-import { quantizePlaneRowsShader } from './generated/int8/quantizePlaneRows.ts';
-import { quantizePlanesShader } from './generated/int8/quantizePlanes.ts';
-import { quantizeRowsShader } from './generated/int8/quantizeRows.ts';
+import { quantizePlaneRowsShader, quantizePlanesShader, quantizeRowsShader } from './generated/int8.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import type { PlanePadding } from './padPlanes.ts';
 import { spread } from './spread.ts';

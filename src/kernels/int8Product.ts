@@ -1,5 +1,4 @@
-import { int8DenseSubgroupShader } from './generated/int8/int8DenseSubgroup.ts';
-import { int8MatvecTiledShader } from './generated/int8/int8MatvecTiled.ts';
+import { int8DenseSubgroupShader, int8MatvecTiledShader } from './generated/int8.ts';
 import { withDot } from './int8Dot.ts';
 import type { Int8Output } from './int8Output.ts';
 import type { QuantizedRows } from './int8Planes.ts';

@@ -1,5 +1,4 @@
-import { int8ConvSubgroupShader } from './generated/int8/int8ConvSubgroup.ts';
-import { int8ConvTiledShader } from './generated/int8/int8ConvTiled.ts';
+import { int8ConvSubgroupShader, int8ConvTiledShader } from './generated/int8.ts';
 import { withDot } from './int8Dot.ts';
 import { type Int8Output, type OutputShape, outputOf } from './int8Output.ts';
 import type { StoredCodes } from './int8Planes.ts';

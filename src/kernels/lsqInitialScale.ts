@@ -1,5 +1,5 @@
 import { channelSplits, type ScaledChannels } from './fakeQuantize.ts';
-import { sumAbsoluteShader } from './generated/quantize/sumAbsolute.ts';
+import { sumAbsoluteShader } from './generated/quantize.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { sumPartials } from './sumPartials.ts';
 

@@ -1,5 +1,4 @@
-import { matmulSubgroupShader } from './generated/matmul/matmulSubgroup.ts';
-import { matmulTiledShader } from './generated/matmul/matmulTiled.ts';
+import { matmulSubgroupShader, matmulTiledShader } from './generated/matmul.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { type Adapter, cutProduct, type ProductVariant, splitSum, type TileCount } from './productVariant.ts';
 import { HIGHEST, LOWEST, reduceSplits } from './reduceSplits.ts';

@@ -1,4 +1,4 @@
-import { nmMaskShader } from './generated/prune/nmMask.ts';
+import { nmMaskShader } from './generated/prune.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { asBits } from './selectThreshold.ts';
 

@@ -1,5 +1,4 @@
-import { convPadShader } from './generated/conv/convPad.ts';
-import { convPadRowsShader } from './generated/conv/convPadRows.ts';
+import { convPadRowsShader, convPadShader } from './generated/conv.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { spread } from './spread.ts';
 

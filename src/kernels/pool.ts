@@ -1,10 +1,12 @@
-import { averagePoolShader } from './generated/pool/averagePool.ts';
-import { averagePoolBackwardShader } from './generated/pool/averagePoolBackward.ts';
-import { maxPoolShader } from './generated/pool/maxPool.ts';
-import { maxPoolArgmaxShader } from './generated/pool/maxPoolArgmax.ts';
-import { maxPoolBackwardShader } from './generated/pool/maxPoolBackward.ts';
-import { pool2x2Shader } from './generated/pool/pool2x2.ts';
-import { pool2x2BackwardShader } from './generated/pool/pool2x2Backward.ts';
+import {
+  averagePoolBackwardShader,
+  averagePoolShader,
+  maxPoolArgmaxShader,
+  maxPoolBackwardShader,
+  maxPoolShader,
+  pool2x2BackwardShader,
+  pool2x2Shader,
+} from './generated/pool.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spread } from './spread.ts';
 

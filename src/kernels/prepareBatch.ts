@@ -1,4 +1,4 @@
-import { prepareBatchShader } from './generated/train/prepareBatch.ts';
+import { prepareBatchShader } from './generated/train.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spread } from './spread.ts';
 

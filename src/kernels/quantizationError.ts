@@ -1,5 +1,5 @@
 import { channelSplits, type QuantizerLevels } from './fakeQuantize.ts';
-import { quantizationErrorShader } from './generated/quantize/quantizationError.ts';
+import { quantizationErrorShader } from './generated/quantize.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { sumPartials } from './sumPartials.ts';
 

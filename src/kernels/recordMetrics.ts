@@ -1,5 +1,5 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
-import { recordMetricsShader } from './generated/train/recordMetrics.ts';
+import { recordMetricsShader } from './generated/train.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import type { Args } from './shader.ts';
 

@@ -1,4 +1,4 @@
-import { reduceSplitsShader } from './generated/matmul/reduceSplits.ts';
+import { reduceSplitsShader } from './generated/matmul.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 
 const WG = 64;

@@ -1,6 +1,6 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
 import { LimitError } from '../gpu/errors.ts';
-import { reduceSumShader } from './generated/reduce/reduceSum.ts';
+import { reduceSumShader } from './generated/reduce.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { LINE_WG } from './lines.ts';
 import { mergeReduction, type StridedAxis } from './strides.ts';

@@ -1,5 +1,4 @@
-import { resampleColumnsShader } from './generated/image/resampleColumns.ts';
-import { resampleRowsShader } from './generated/image/resampleRows.ts';
+import { resampleColumnsShader, resampleRowsShader } from './generated/image.ts';
 import type { Geometry } from './imageGeometry.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spread } from './spread.ts';

@@ -1,9 +1,7 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Plan, Work } from '../gpu/plan.ts';
 import { DirectRecorder } from './direct.ts';
-import { copyShader } from './generated/probe/copy.ts';
-import { dotI8Shader } from './generated/probe/dotI8.ts';
-import { multiplyAddShader } from './generated/probe/multiplyAdd.ts';
+import { copyShader, dotI8Shader, multiplyAddShader } from './generated/probe.ts';
 import { spread } from './spread.ts';
 
 /** The best that small probe kernels reach on an adapter: what a kernel's rates are measured against. */

@@ -1,7 +1,5 @@
 import type { ArenaRange } from './arena.ts';
-import { applyThresholdShader } from './generated/prune/applyThreshold.ts';
-import { radixHistogramShader } from './generated/prune/radixHistogram.ts';
-import { radixPickShader } from './generated/prune/radixPick.ts';
+import { applyThresholdShader, radixHistogramShader, radixPickShader } from './generated/prune.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 
 /** Elements of a tile: what one workgroup counts. */

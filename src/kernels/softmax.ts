@@ -1,6 +1,5 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
-import { softmaxShader } from './generated/softmax/softmax.ts';
-import { softmaxBackwardShader } from './generated/softmax/softmaxBackward.ts';
+import { softmaxBackwardShader, softmaxShader } from './generated/softmax.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { LINE_WG, linesPerGroup } from './lines.ts';
 

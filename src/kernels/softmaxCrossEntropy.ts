@@ -1,5 +1,5 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
-import { softmaxCrossEntropyShader } from './generated/train/softmaxCrossEntropy.ts';
+import { softmaxCrossEntropyShader } from './generated/train.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { rowLanes } from './lanes.ts';
 import type { Args } from './shader.ts';

@@ -1,5 +1,4 @@
-import { sparseSubgroupShader } from './generated/sparse/sparseSubgroup.ts';
-import { sparseTiledShader } from './generated/sparse/sparseTiled.ts';
+import { sparseSubgroupShader, sparseTiledShader } from './generated/sparse.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
 import type { Adapter } from './productVariant.ts';

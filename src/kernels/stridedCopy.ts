@@ -1,5 +1,5 @@
 import { LimitError } from '../gpu/errors.ts';
-import { stridedCopyShader } from './generated/layout/stridedCopy.ts';
+import { stridedCopyShader } from './generated/layout.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spread } from './spread.ts';
 

@@ -1,4 +1,4 @@
-import { sumPartialsShader } from './generated/train/sumPartials.ts';
+import { sumPartialsShader } from './generated/train.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { rowLanes } from './lanes.ts';
 

@@ -1,5 +1,4 @@
-import { takeShader } from './generated/layout/take.ts';
-import { takeBackwardShader } from './generated/layout/takeBackward.ts';
+import { takeBackwardShader, takeShader } from './generated/layout.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spread } from './spread.ts';
 

@@ -1,5 +1,4 @@
-import { unaryShader } from './generated/elementwise/unary.ts';
-import { unaryBackwardShader } from './generated/elementwise/unaryBackward.ts';
+import { unaryBackwardShader, unaryShader } from './generated/elementwise.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { spreadElements } from './spread.ts';
 

@@ -8,9 +8,7 @@ import {
   WINOGRAD,
 } from './convCall.ts';
 import { bindWeights } from './denseWeights.ts';
-import { convDirectShader } from './generated/conv/convDirect.ts';
-import { convSubgroupShader } from './generated/conv/convSubgroup.ts';
-import { convTiledShader } from './generated/conv/convTiled.ts';
+import { convDirectShader, convSubgroupShader, convTiledShader } from './generated/conv.ts';
 import { grid, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import { type Adapter, cutProduct } from './productVariant.ts';

@@ -1,8 +1,10 @@
 import type { ValidConv } from './convCall.ts';
-import { winogradInputShader } from './generated/conv/winogradInput.ts';
-import { winogradOutputShader } from './generated/conv/winogradOutput.ts';
-import { winogradSubgroupShader } from './generated/conv/winogradSubgroup.ts';
-import { winogradWeightsShader } from './generated/conv/winogradWeights.ts';
+import {
+  winogradInputShader,
+  winogradOutputShader,
+  winogradSubgroupShader,
+  winogradWeightsShader,
+} from './generated/winograd.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { matmul, subgroupTunables } from './matmul.ts';
 import { cutProduct } from './productVariant.ts';

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { LimitError } from '../../src/gpu/errors.ts';
-import { unaryShader } from '../../src/kernels/generated/elementwise/unary.ts';
-import { channelMomentsShader } from '../../src/kernels/generated/norm/channelMoments.ts';
-import { multiplyAddShader } from '../../src/kernels/generated/probe/multiplyAdd.ts';
+import { unaryShader } from '../../src/kernels/generated/elementwise.ts';
+import { channelMomentsShader } from '../../src/kernels/generated/norm.ts';
+import { multiplyAddShader } from '../../src/kernels/generated/probe.ts';
 import { encodeArgs, grid, orderOperands } from '../../src/kernels/kernel.ts';
 import { specialise, tunableValue } from '../../src/kernels/specialise.ts';
 

@@ -15,7 +15,7 @@ describe('the bundle of wgslim/web', () => {
 
   it('holds no training, no compression, no ONNX and no package', async () => {
     const { modules, text } = await bundleWith(budget.everything!.parts);
-    expect(modules).toEqual(expect.arrayContaining(['runtime/load.ts', 'kernels/generated/conv/convTiled.ts']));
+    expect(modules).toEqual(expect.arrayContaining(['runtime/load.ts', 'kernels/generated/conv.ts']));
     const TRAINING =
       /^(train|compress|onnx|cli|report)\/|(?<!wino)grad|backward|optimi[sz]er|adam|sgd|loss|mask|node_modules/i;
     expect(modules.filter((path) => TRAINING.test(path))).toEqual([]);
