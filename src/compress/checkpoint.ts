@@ -1,4 +1,4 @@
-import { fileChecksum } from '../format/encodeModel.ts';
+import { fileChecksum } from '../format/checksum.ts';
 import { type ContainerTensor, readContainer, writeContainer } from '../format/safetensors.ts';
 import { InputError } from '../graph/errors.ts';
 

@@ -1,6 +1,7 @@
 import { initializerRoles } from '../engine/parameters.ts';
+import { fileChecksum } from '../format/checksum.ts';
 import { decodeModel } from '../format/decodeModel.ts';
-import { encodeModel, fileChecksum } from '../format/encodeModel.ts';
+import { encodeModel } from '../format/encodeModel.ts';
 import { type ContainerTensor, readContainer, writeContainer } from '../format/safetensors.ts';
 import { InputError } from '../graph/errors.ts';
 import type { CompressionState } from './state.ts';

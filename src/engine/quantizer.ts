@@ -5,6 +5,9 @@ import { type QuantizerLevels, quantizerLevels, quantizerStep } from '../kernels
 /** The operator of quantizers in our graphs; ops/fakeQuantize.ts says what it computes. */
 export const FAKE_QUANTIZE = 'wgslim.FakeQuantize';
 
+/** No quantizer has more. */
+export const MOST_BITS = 16;
+
 /** What the attributes of a quantizer say. */
 export interface QuantizerSettings {
   bits: number;

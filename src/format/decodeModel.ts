@@ -2,11 +2,11 @@ import { InputError } from '../graph/errors.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { validateGraph } from '../graph/validate.ts';
 import type { EncodedTensor } from './encodedTensor.ts';
-import { FORMAT_VERSION } from './encodeModel.ts';
 import { buildGraph } from './graphJson.ts';
 import type { ModelMeta } from './meta.ts';
 import { type ArrivedTensor, type ModelHeader, ModelReader } from './modelReader.ts';
 import { unpackTensor } from './unpackTensor.ts';
+import { FORMAT_VERSION } from './version.ts';
 
 export interface CompressedModel {
   /** Initializers decoded: compressed ones are float32. */

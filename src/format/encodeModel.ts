@@ -1,7 +1,7 @@
 import type { Graph } from '../graph/types.ts';
 import { validateGraph } from '../graph/validate.ts';
 import { concatBytes } from './bytes.ts';
-import { continueCrc32, crc32 } from './crc32.ts';
+import { fileChecksum } from './checksum.ts';
 import type { EncodedTensor, WeightEncoding } from './encodedTensor.ts';
 import { graphJson } from './graphJson.ts';
 import { entryType, mayOwnEntry, OWN_ENTRY_BYTES, POOL } from './layoutTensors.ts';
@@ -9,8 +9,7 @@ import type { ModelMeta } from './meta.ts';
 import { keepTensor, packTensor } from './packTensor.ts';
 import { type ContainerTensor, sortTensors, writeContainer } from './safetensors.ts';
 import { tensorPayload } from './tensorRecord.ts';
-
-export const FORMAT_VERSION = '1';
+import { FORMAT_VERSION } from './version.ts';
 
 /**
  * The bytes of a compressed file. `encodings` says how to store float32 initializers, by name; those without one are
@@ -61,19 +60,4 @@ export function encodeModel(
     ['wgslim.meta', metaJson],
   ];
   return writeContainer(metadata, sorted);
-}
-
-/** Eight hex digits: CRC-32 of the graph's JSON, the meta JSON (both UTF-8) and the payload. */
-export function fileChecksum(graph: string, meta: string, payload: readonly Uint8Array[]): string {
-  return checksumText(payload.reduce(continueCrc32, textChecksum(graph, meta)));
-}
-
-/** CRC-32 of the two texts, before the payload. */
-export function textChecksum(graph: string, meta: string): number {
-  const utf8 = new TextEncoder();
-  return crc32(utf8.encode(graph), utf8.encode(meta));
-}
-
-export function checksumText(crc: number): string {
-  return crc.toString(16).padStart(8, '0');
 }

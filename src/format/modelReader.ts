@@ -1,7 +1,7 @@
 import { InputError } from '../graph/errors.ts';
+import { checksumText, textChecksum } from './checksum.ts';
 import { continueCrc32 } from './crc32.ts';
 import type { EncodedTensor } from './encodedTensor.ts';
-import { checksumText, FORMAT_VERSION, textChecksum } from './encodeModel.ts';
 import { show } from './expect.ts';
 import { type ParsedGraph, parseGraph } from './graphJson.ts';
 import { entryType, mayOwnEntry, POOL } from './layoutTensors.ts';
@@ -9,6 +9,7 @@ import { type ModelMeta, readMeta } from './meta.ts';
 import { type ContainerEntry, type ContainerHeader, checkPayload, headerLength, readHeader } from './safetensors.ts';
 import { sameShape } from './shape.ts';
 import { type ParsedRecord, readPayload } from './tensorRecord.ts';
+import { FORMAT_VERSION } from './version.ts';
 
 /** What a file says before its payload. */
 export interface ModelHeader {

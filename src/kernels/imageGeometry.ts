@@ -1,3 +1,8 @@
+/** Pixels along the longest side that an image may be resized or cropped to. */
+export const MAX_IMAGE_SIDE = 8192;
+/** What a byte of an image is multiplied with where nothing else is said: 0..255 becomes 0..1. */
+export const PIXEL_SCALE = 1 / 255;
+
 /** `shortSide` keeps the aspect ratio. */
 export type Resize = { width: number; height: number } | { shortSide: number };
 

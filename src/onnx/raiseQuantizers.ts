@@ -1,4 +1,4 @@
-import { FAKE_QUANTIZE } from '../engine/quantizer.ts';
+import { FAKE_QUANTIZE, MOST_BITS } from '../engine/quantizer.ts';
 import { InputError } from '../graph/errors.ts';
 import { floatTensor } from '../graph/tensor.ts';
 import type { Node, Tensor } from '../graph/types.ts';
@@ -7,9 +7,6 @@ import { levelsOfType } from './lowerQuantizers.ts';
 import { type Quantization, quantizationOf } from './quantization.ts';
 import type { Raising } from './raising.ts';
 import { isNamedAfter } from './separateBias.ts';
-
-/** The most bits that our quantizer takes. */
-const MOST_BITS = 16;
 
 /** Attributes of our quantizer, and the ends at which its input has to be cut off first. */
 interface Form {

@@ -1,5 +1,12 @@
 import { InputError } from '../graph/errors.ts';
-import { centreCrop, type Geometry, type Resize, resizedSize } from '../kernels/imageGeometry.ts';
+import {
+  centreCrop,
+  type Geometry,
+  MAX_IMAGE_SIDE,
+  PIXEL_SCALE,
+  type Resize,
+  resizedSize,
+} from '../kernels/imageGeometry.ts';
 
 /** What a file remembers of how an image becomes its input; the fields of the command line's `--preprocess`. */
 export interface ImagePreprocess {
@@ -14,15 +21,13 @@ export interface ImagePreprocess {
   crop: number | undefined;
 }
 
-const MAX_SIDE = 8192;
-
 /** Reads the `preprocess` of a file's meta; absent fields have the command line's defaults. @throws InputError */
 export function readPreprocess(json: unknown, channels: number): ImagePreprocess {
   const fields = (json ?? {}) as Record<string, unknown>;
   const wrong = (field: string, what: string) => new InputError(`The file's preprocess: ${field} ${what}`);
   if (typeof fields !== 'object' || Array.isArray(fields)) throw wrong('it', 'is not an object');
   const isSide = (value: unknown): value is number =>
-    Number.isInteger(value) && (value as number) >= 1 && (value as number) <= MAX_SIDE;
+    Number.isInteger(value) && (value as number) >= 1 && (value as number) <= MAX_IMAGE_SIDE;
   const list = (field: 'mean' | 'std', absent: number): number[] => {
     const given = fields[field] ?? absent;
     const numbers: unknown[] = Array.isArray(given) ? given : [given];
@@ -31,14 +36,14 @@ export function readPreprocess(json: unknown, channels: number): ImagePreprocess
     if (!suits || !numbers.every(isUsable)) throw wrong(field, `is not one number, or ${channels} of them`);
     return numbers as number[];
   };
-  const { scale = 1 / 255, channels: order = 'rgb', crop, resize } = fields;
+  const { scale = PIXEL_SCALE, channels: order = 'rgb', crop, resize } = fields;
   if (typeof scale !== 'number' || !Number.isFinite(scale) || scale === 0) throw wrong('scale', 'is not a number');
   if (order !== 'rgb' && order !== 'bgr') throw wrong('channels', 'is neither rgb nor bgr');
   if (order === 'bgr' && channels !== 3) throw wrong('channels', `is bgr, but the model takes ${channels} channel(s)`);
-  if (crop !== undefined && !isSide(crop)) throw wrong('crop', `is not a whole number from 1 to ${MAX_SIDE}`);
+  if (crop !== undefined && !isSide(crop)) throw wrong('crop', `is not a whole number from 1 to ${MAX_IMAGE_SIDE}`);
   const size = (resize ?? undefined) as Record<string, unknown> | undefined;
   const isSize = !size || isSide(size.shortSide) || (isSide(size.width) && isSide(size.height));
-  if (!isSize) throw wrong('resize', `is neither {shortSide} nor {width, height} of 1 to ${MAX_SIDE} pixels`);
+  if (!isSize) throw wrong('resize', `is neither {shortSide} nor {width, height} of 1 to ${MAX_IMAGE_SIDE} pixels`);
   return {
     scale,
     mean: list('mean', 0),

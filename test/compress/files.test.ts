@@ -15,7 +15,7 @@ import {
 import { weightSparsity } from '../../src/compress/state.ts';
 import { decodeState, encodeState } from '../../src/compress/stateFile.ts';
 import { memoryStorage } from '../../src/compress/storage.ts';
-import { fileChecksum } from '../../src/format/encodeModel.ts';
+import { fileChecksum } from '../../src/format/checksum.ts';
 import { writeContainer } from '../../src/format/safetensors.ts';
 import { InputError } from '../../src/graph/errors.ts';
 import { floatTensor } from '../../src/graph/tensor.ts';

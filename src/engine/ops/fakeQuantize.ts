@@ -7,10 +7,8 @@ import {
   scaledChannels,
 } from '../../kernels/fakeQuantize.ts';
 import type { BackwardContext, Gradients, Operator } from '../operator.ts';
-import { FAKE_QUANTIZE, quantizerSettings } from '../quantizer.ts';
+import { FAKE_QUANTIZE, MOST_BITS, quantizerSettings } from '../quantizer.ts';
 import { elementsOf } from '../value.ts';
-
-const MOST_BITS = 16;
 
 function check(node: Node, shapes: (readonly number[] | undefined)[]): void {
   const { bits, axis, signed } = quantizerSettings(node);

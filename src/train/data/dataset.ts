@@ -22,6 +22,9 @@ export interface Dataset {
   read(indices: ArrayLike<number>, out: Uint8Array | Float32Array, labels: Uint32Array): void | Promise<void>;
 }
 
+/** ImageNet-21k has 21,841 classes; a far larger number is a slip that would make every array of classes huge. */
+export const MAX_LABEL = 999_999;
+
 /** Number of elements of one sample. */
 export function sampleLength(sampleShape: readonly number[]): number {
   return sampleShape.reduce((product, length) => product * length, 1);

@@ -4,7 +4,7 @@
  */
 import * as v from 'valibot';
 import { InputError } from '../../graph/errors.ts';
-import type { Resize } from '../../kernels/imageGeometry.ts';
+import { MAX_IMAGE_SIDE, PIXEL_SCALE, type Resize } from '../../kernels/imageGeometry.ts';
 
 export type { Resize } from '../../kernels/imageGeometry.ts';
 
@@ -26,8 +26,6 @@ export interface Preprocess {
   labelOffset?: number;
 }
 
-export const PIXEL_SCALE = 1 / 255;
-const MAX_SIDE = 8192;
 const MAX_CHANNELS = 4096;
 
 export function defaultPreprocess(kind: 'uint8' | 'float32' = 'uint8'): Preprocess {
@@ -38,7 +36,7 @@ const side = v.pipe(
   v.number('must be a whole number of pixels'),
   v.integer('must be a whole number of pixels'),
   v.minValue(1, 'must be at least 1 pixel'),
-  v.maxValue(MAX_SIDE, `must be at most ${MAX_SIDE} pixels`),
+  v.maxValue(MAX_IMAGE_SIDE, `must be at most ${MAX_IMAGE_SIDE} pixels`),
 );
 const finite = v.pipe(v.number('must be a number'), v.finite('must be a finite number'));
 const nonZero = v.pipe(finite, v.notValue(0, 'must not be 0'));

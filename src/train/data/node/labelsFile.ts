@@ -6,12 +6,11 @@
 import { realpath } from 'node:fs/promises';
 import { isAbsolute, join, relative, sep } from 'node:path';
 import { InputError } from '../../../graph/errors.ts';
+import { MAX_LABEL } from '../dataset.ts';
 import { readInput, statInput } from './files.ts';
 import type { LabelledFile } from './imageDataset.ts';
 
 const MAX_TEXT_BYTES = 2 ** 28;
-/** ImageNet-21k has 21,841 classes; a far larger number is a slip that would make every array of classes huge. */
-const MAX_LABEL = 999_999;
 
 export interface Labels {
   files: LabelledFile[];

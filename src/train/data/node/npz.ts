@@ -6,7 +6,7 @@ import { unzipSync } from 'fflate';
 import { parse } from 'npyjs';
 import { InputError } from '../../../graph/errors.ts';
 import type { Dataset } from '../dataset.ts';
-import { memoryDataset, sampleLength } from '../dataset.ts';
+import { MAX_LABEL, memoryDataset, sampleLength } from '../dataset.ts';
 import { readInput } from './files.ts';
 import { MAX_DEFLATE_RATIO } from './gzip.ts';
 
@@ -18,7 +18,6 @@ export interface NpyArray {
 
 const MAX_MEMBERS = 10_000;
 const MAX_MEMBER_BYTES = 2 ** 32 - 1;
-const MAX_LABEL = 999_999;
 /** Numbers that npyjs reads into typed arrays; others (text, booleans, complex, big-endian) are not data for a network. */
 const DTYPES = /^(?:[<|](?:[iu][1248]|f[248]))$/;
 
