@@ -3,6 +3,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph } from '../graph/types.ts';
+import type { PackedLayer } from '../kernels/layerFamily.ts';
 import { type Builder, buildPlan, type CompiledPlan } from './builder.ts';
 import { recordingForward } from './forward.ts';
 import { type ParameterSource, ParameterStore } from './parameters.ts';
@@ -17,6 +18,8 @@ export interface InferenceOptions {
   inputShapes?: Record<string, number[]>;
   /** Initializers that are on the GPU already; by default the model puts up its own. */
   parameters?: (graph: Graph) => OwnedParameters;
+  /** The form in which those have an initializer; undefined for floats. By default the kernels of floats are fetched too. */
+  formOf?: (graph: Graph, name: string) => PackedLayer['form'] | undefined;
   /** See `PlanOptions`. */
   dispatchesPerSubmit?: number;
   pause?: () => Promise<void>;
@@ -58,7 +61,11 @@ export class InferenceModel {
     const { batch, inputShapes, parameters, dispatchesPerSubmit, pause } = options;
     const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
     await pause?.();
-    await loadOperators({ graph, capabilities: gpu.capabilities });
+    await loadOperators({
+      graph,
+      capabilities: gpu.capabilities,
+      ...(options.formOf && { formOf: (name) => options.formOf?.(graph, name) }),
+    });
     const record = async (builder: Builder) => {
       const store = adoptParameters(builder, graph, parameters);
       const inputs = new Map(

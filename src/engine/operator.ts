@@ -92,6 +92,8 @@ export interface Operator {
 export interface PlanUse {
   readonly graph: Graph;
   readonly capabilities: Capabilities;
+  /** The form of an initializer's packed weights; undefined for floats, which all are where this is absent. */
+  formOf?(name: string): PackedLayer['form'] | undefined;
 }
 
 /**

@@ -131,6 +131,7 @@ export class Session {
         inputShapes: shapes,
         dispatchesPerSubmit: DISPATCHES_PER_SUBMIT,
         pause,
+        formOf: (graph, name) => this.#weights.formOf(graph, file, name),
         parameters: (graph) => {
           const found = this.#weights.sourceFor(graph, file);
           own = found.own;

@@ -4,6 +4,7 @@ import type { Capabilities } from '../gpu/capabilities.ts';
 import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
+import type { PackedLayer } from '../kernels/layerFamily.ts';
 import type { PackedTensor } from './packWeights.ts';
 
 /**
@@ -45,14 +46,22 @@ export class Weights {
     if (data.length > 0) this.#gpu.write(slice, data as Uint32Array<ArrayBuffer>);
   }
 
+  /** The packed form of an initializer of a plan's graph; undefined where the plan has it in float32. */
+  formOf(graph: Graph, file: Graph, name: string): PackedLayer['form'] | undefined {
+    return this.#isShared(graph, file, name) ? this.#packed.get(name)?.layer.form : undefined;
+  }
+
+  #isShared(graph: Graph, file: Graph, name: string): boolean {
+    return this.#slices.has(name) && graph.initializers.get(name)?.data === file.initializers.get(name)?.data;
+  }
+
   /**
    * Where a plan finds its initializers: those that it has in common with the file here, and those that folding made
    * (normalisation, constants) in a store of their own, which belongs to the caller.
    * @param file the graph as the file has it, whose tensors were added
    */
   sourceFor(graph: Graph, file: Graph): { source: ParameterSource; own: ParameterStore } {
-    const isShared = (name: string) =>
-      this.#slices.has(name) && graph.initializers.get(name)?.data === file.initializers.get(name)?.data;
+    const isShared = (name: string) => this.#isShared(graph, file, name);
     const rest = [...graph.initializers].filter(([name]) => !isShared(name));
     const own = new ParameterStore(this.#gpu, { ...graph, initializers: new Map(rest) });
     const layerOf = (name: string) => (isShared(name) ? this.#packed.get(name) : undefined);

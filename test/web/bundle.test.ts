@@ -27,7 +27,8 @@ describe('the bundle of wgslim/web', () => {
 
   it('comes in parts that are fetched when they are needed', async () => {
     const { modules } = await bundleWith([]);
-    const ofParts = /winograd|depthwise|int8Conv|sparseProduct|denseProduct|resampleImage|stridedCopy|softmax\.ts/;
+    const ofParts =
+      /conv\.ts|matmul|winograd|depthwise|int8Conv|sparseProduct|denseProduct|resampleImage|stridedCopy|softmax\.ts/;
     expect(modules.filter((path) => /^kernels\//.test(path) && ofParts.test(path))).toEqual([]);
   });
 

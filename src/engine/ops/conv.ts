@@ -1,6 +1,6 @@
 import { type ConvGeometry, convGeometry } from '../../graph/infer/conv.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
-import { conv, padInput } from '../../kernels/conv.ts';
+import type { Node } from '../../graph/types.ts';
 import type { ConvAlternatives } from '../../kernels/convCall.ts';
 import { convGradInput } from '../../kernels/convGradInput.ts';
 import { convGradWeight } from '../../kernels/convGradWeight.ts';
@@ -9,6 +9,7 @@ import type { PaddedPlanes } from '../../kernels/padPlanes.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } from '../operator.ts';
 import type { Value } from '../value.ts';
+import { floatKernels, loadFloatKernels } from './floatKernels.ts';
 
 const [X, WEIGHTS, BIAS] = [0, 1, 2] as const;
 
@@ -17,9 +18,14 @@ const geometry = (context: ForwardContext | BackwardContext): ConvGeometry =>
 
 let alternatives: ConvAlternatives | undefined;
 
+async function load(use: PlanUse): Promise<void> {
+  await Promise.all([loadFloatKernels('Conv', use), loadAlternatives(use)]);
+}
+
 /** On a GPU, nothing is known of them: they are taken where tuning found them to be faster, and there only. */
-async function load({ capabilities }: PlanUse): Promise<void> {
-  if (capabilities.kind === 'cpu' || capabilities.tuned) {
+async function loadAlternatives({ graph, capabilities, formOf }: PlanUse): Promise<void> {
+  const suits = ({ op, inputs }: Node) => op === 'Conv' && ['dense', undefined].includes(formOf?.(inputs[1] ?? ''));
+  if ((capabilities.kind === 'cpu' || capabilities.tuned) && graph.nodes.some(suits)) {
     alternatives ??= (await import('../../kernels/convAlternatives.ts')).convAlternatives;
   }
 }
@@ -39,6 +45,7 @@ function forward(context: ForwardContext): void {
     kernels.conv(builder, { x, weights, bias, residual, out, codes, shape, ...bounds, alternatives, label });
     return;
   }
+  const { conv, padInput } = floatKernels();
   const x = context.input(X);
   const out = context.output();
   const padded = out.elements > 0 ? padInput(builder, x, shape) : undefined;

@@ -6,6 +6,7 @@ import { matmul, matrix } from '../../kernels/matmul.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import { broadcastAxes } from './binary.ts';
+import { floatKernels, loadFloatKernels } from './floatKernels.ts';
 
 const [A, B, C] = [0, 1, 2] as const;
 
@@ -34,13 +35,14 @@ function forward(context: ForwardContext): void {
   const shape = context.hasInput(C) ? context.inputShape(C) : undefined;
   const columns = shape?.at(-1) ?? 1;
   const rows = shape?.at(-2) ?? 1;
-  matmul(context.builder, {
+  const kernels = floatKernels();
+  kernels.matmul(context.builder, {
     m,
     n,
     k,
-    a: matrix(context.input(A), transA ? m : k, transA),
-    b: matrix(context.input(B), transB ? k : n, transB),
-    out: matrix(context.output(), n),
+    a: kernels.matrix(context.input(A), transA ? m : k, transA),
+    b: kernels.matrix(context.input(B), transB ? k : n, transB),
+    out: kernels.matrix(context.output(), n),
     bias: shape && {
       operand: context.input(C),
       rowStride: rows === 1 ? 0 : columns,
@@ -95,6 +97,7 @@ export const denseLayers: readonly Operator[] = [
     roles: () => ({ [A]: 'weight', [B]: 'weight', [C]: 'bias' }),
     canBound: true,
     forward,
+    load: (use) => loadFloatKernels('Gemm', use),
   },
 ];
 

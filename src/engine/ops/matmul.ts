@@ -5,6 +5,7 @@ import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
 import { broadcastAxes } from './binary.ts';
+import { floatKernels, loadFloatKernels } from './floatKernels.ts';
 
 /**
  * The product's sizes and batches. Where b is a single matrix, the rows of all of a's matrices are those of one product:
@@ -34,7 +35,7 @@ function forward(context: ForwardContext): void {
     });
     return;
   }
-  batchedMatmul(context.builder, {
+  floatKernels().batchedMatmul(context.builder, {
     a: { operand: context.input(0), batch: aBatch },
     b: { operand: context.input(1), batch: bBatch },
     out: context.output(),
@@ -87,6 +88,7 @@ export const matrixProducts: readonly Operator[] = [
     attributes: [],
     roles: () => ({ 0: 'weight', 1: 'weight' }),
     forward,
+    load: (use) => loadFloatKernels('MatMul', use),
   },
 ];
 
