@@ -47,6 +47,12 @@ fn load_a(row: u32, base: u32) -> vec4f {
   return vec4f(a[i], a[i + args.a_k], a[i + 2 * args.a_k], a[i + 3 * args.a_k]);
 }
 
+// Four terms of a single row, of which each lane loads one.
+fn row_terms(at: u32) -> vec4f {
+  let term = a[at];
+  return vec4f(subgroupBroadcast(term, 0u), subgroupBroadcast(term, 1u), subgroupBroadcast(term, 2u), subgroupBroadcast(term, 3u));
+}
+
 fn load_b(c: vec4u, base: u32) -> vec4f {
   if (VECTOR) { return b4[(base + c.x) / 4]; }
   return vec4f(b[base + c.x], b[base + c.y], b[base + c.z], b[base + c.w]);
@@ -107,7 +113,11 @@ fn main(
   let steps = (max(k_end, k_begin) - k_begin) / 4;
   for (var i = 0u; i < steps; i++) {
     var x: array<vec4f, HELD>;
-    x[0] = load_a(row + lane % ROWS, a_base);
+    if (ROWS == 1) {
+      x[0] = row_terms(a_base + min(row, args.m - 1) * args.a_m + lane % 4 * args.a_k);
+    } else {
+      x[0] = load_a(row + lane % ROWS, a_base);
+    }
     if (HELD > 1) { x[1 % HELD] = load_a(row + lane + SUBGROUP, a_base); }
     if (HELD > 2) {
       x[2 % HELD] = load_a(row + lane + 2 * SUBGROUP, a_base);
@@ -119,7 +129,11 @@ fn main(
     let b3 = load_b(c, b_base + 3 * args.b_k);
     a_base += 4 * args.a_k;
     b_base += 4 * args.b_k;
-    acc0 = madd(acc0, subgroupBroadcast(x[0 / SUBGROUP % HELD], 0u % SUBGROUP), b0, b1, b2, b3);
+    if (ROWS == 1) {
+      acc0 = madd(acc0, x[0], b0, b1, b2, b3);
+    } else {
+      acc0 = madd(acc0, subgroupBroadcast(x[0 / SUBGROUP % HELD], 0u % SUBGROUP), b0, b1, b2, b3);
+    }
     if (ROWS > 1) { acc1 = madd(acc1, subgroupBroadcast(x[1 / SUBGROUP % HELD], 1u % SUBGROUP), b0, b1, b2, b3); }
     if (ROWS > 2) { acc2 = madd(acc2, subgroupBroadcast(x[2 / SUBGROUP % HELD], 2u % SUBGROUP), b0, b1, b2, b3); }
     if (ROWS > 2) { acc3 = madd(acc3, subgroupBroadcast(x[3 / SUBGROUP % HELD], 3u % SUBGROUP), b0, b1, b2, b3); }
