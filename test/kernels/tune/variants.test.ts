@@ -72,6 +72,7 @@ describe('what the rules take', () => {
     [lavapipe, 1, 1024, 1024, 'r1 1'],
     [lavapipe, 1024, 1, 1024, 'r1 swapped 1'],
     [lavapipe, 64, 32, 4096, 'r16 4'],
+    [lavapipe, 128, 10, 896, 'r16 swapped 1'],
     [swiftShader, 512, 512, 512, 'r16 1'],
     [gpu, 1024, 1024, 1024, 't16x16 1'],
     [gpu, 64, 64, 4096, 't16x16 16'],
