@@ -28,6 +28,7 @@ export { Gpu, type OpenOptions } from './gpu/gpu.ts';
 export { type NodeGpu, type NodeOpenOptions, openGpu } from './gpu/node.ts';
 export { InputError } from './graph/errors.ts';
 export type { Attribute, Dim, DType, Graph, Node, Tensor, ValueInfo } from './graph/types.ts';
+export { fileTuning, nodeAdapterKey } from './kernels/tunedCache.node.ts';
 export { exportOnnx } from './onnx/export.ts';
 export { exportQuantized } from './onnx/exportQuantized.ts';
 export { type ImportOptions, importOnnx, importQuantized } from './onnx/import.ts';

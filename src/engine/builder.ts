@@ -1,4 +1,5 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
+import type { Capabilities } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { type Command, compilePlan, type Plan, type PlanOptions, type Work } from '../gpu/plan.ts';
 import type { Program } from '../gpu/program.ts';
@@ -40,18 +41,16 @@ export interface CompiledPlan {
  */
 export class Builder implements Recorder {
   readonly gpu: Gpu;
+  readonly capabilities: Capabilities;
   /** Put before every dispatch's label: the node and the direction at hand. */
   context = '';
   readonly #commands: Recorded[] = [];
   readonly #owned: { dispose(): void }[] = [];
   readonly #kept = new Set<Storage>();
 
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, capabilities = gpu.capabilities) {
     this.gpu = gpu;
-  }
-
-  get capabilities() {
-    return this.gpu.capabilities;
+    this.capabilities = capabilities;
   }
 
   /** A temporary tensor. Its memory is shared with others whose lifetimes do not overlap. */
@@ -214,9 +213,9 @@ export async function buildPlan<T>(
   gpu: Gpu,
   label: string,
   record: (builder: Builder) => T | Promise<T>,
-  options: Omit<PlanOptions, 'label'> = {},
+  { capabilities, ...options }: Omit<PlanOptions, 'label'> & { capabilities?: Capabilities } = {},
 ): Promise<{ compiled: CompiledPlan; parts: T }> {
-  const builder = new Builder(gpu);
+  const builder = new Builder(gpu, capabilities);
   try {
     const parts = await record(builder);
     return { compiled: await builder.compile(label, options), parts };

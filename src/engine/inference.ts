@@ -1,4 +1,5 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
+import type { TunedChoices } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
@@ -20,6 +21,8 @@ export interface InferenceOptions {
   parameters?: (graph: Graph) => OwnedParameters;
   /** The form in which those have an initializer; undefined for floats. By default the kernels of floats are fetched too. */
   formOf?: (graph: Graph, name: string) => PackedLayer['form'] | undefined;
+  /** Variants of kernels that were measured to be the fastest; by default those of the device. */
+  tuned?: TunedChoices | undefined;
   /** See `PlanOptions`. */
   dispatchesPerSubmit?: number;
   pause?: () => Promise<void>;
@@ -58,12 +61,13 @@ export class InferenceModel {
   }
 
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
-    const { batch, inputShapes, parameters, dispatchesPerSubmit, pause } = options;
+    const { batch, inputShapes, parameters, tuned, dispatchesPerSubmit, pause } = options;
+    const capabilities = tuned ? { ...gpu.capabilities, tuned } : gpu.capabilities;
     const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
     await pause?.();
     await loadOperators({
       graph,
-      capabilities: gpu.capabilities,
+      capabilities,
       ...(options.formOf && { formOf: (name) => options.formOf?.(graph, name) }),
     });
     const record = async (builder: Builder) => {
@@ -85,8 +89,12 @@ export class InferenceModel {
       }
       return results;
     };
-    const splitting = { ...(dispatchesPerSubmit && { dispatchesPerSubmit }), ...(pause && { pause }) };
-    const { compiled, parts } = await buildPlan(gpu, `inference of ${source.name}`, record, splitting);
+    const planning = {
+      capabilities,
+      ...(dispatchesPerSubmit && { dispatchesPerSubmit }),
+      ...(pause && { pause }),
+    };
+    const { compiled, parts } = await buildPlan(gpu, `inference of ${source.name}`, record, planning);
     return new InferenceModel(gpu, graph, compiled, parts);
   }
 

@@ -32,6 +32,9 @@ export interface TunedChoices {
   choose<Plan>(kernel: string, adapter: Pick<Capabilities, 'kind' | 'subgroupSize'>, shape: object): Plan | undefined;
 }
 
+/** Where the choices for an adapter come from; undefined leaves all to the rules. */
+export type TunedSource = (capabilities: Capabilities) => TunedChoices | undefined | Promise<TunedChoices | undefined>;
+
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|warp|basic render/i;
 
 export function readCapabilities(

@@ -1,3 +1,5 @@
+import type { TunedSource } from '../gpu/capabilities.ts';
+import type { Gpu } from '../gpu/gpu.ts';
 import { exportedBatch } from '../graph/batch.ts';
 import type { Graph, ValueInfo } from '../graph/types.ts';
 import { type DeviceOption, deviceSource } from './devices.ts';
@@ -15,6 +17,11 @@ export interface WebLoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   /** Samples that the first run will have; compiled ahead. Default: as exported, or 1. */
   batch?: number;
+  /**
+   * Where the variants of kernels come from that were measured to be the fastest on this adapter; asked again for a new
+   * device. Default: none, kernels choose by rule.
+   */
+  tuned?: TunedSource | undefined;
   signal?: AbortSignal;
   /** Told of a loss before the model moves to a new device. */
   onDeviceLost?: (info: GPUDeviceLostInfo) => void;
@@ -33,19 +40,24 @@ export async function load<In extends string = string, Out extends string = stri
   const devices = deviceSource(options.device);
   // The adapter is asked for while the file is on its way.
   const acquired = devices.acquire();
-  acquired.catch(() => {});
+  // The choices too; nothing is put on the GPU before they are there.
+  const findTuned = async ({ capabilities }: Gpu) => options.tuned?.(capabilities);
+  const choices = acquired.then(findTuned);
+  const ready = choices.then(() => acquired);
+  ready.catch(() => {});
   let session: Session | undefined;
   try {
     const opened = await openSource(await source, options.signal);
-    const read = await readModel(acquired, opened, options.onProgress);
-    session = new Session(await acquired, read);
+    const read = await readModel(ready, opened, options.onProgress);
+    session = new Session(await acquired, read, await choices);
     const { file } = read;
     const graph = { inputs: read.graph.inputs, outputs: read.graph.outputs };
     const shapes = firstShapes(read.graph, options.batch);
     if (shapes) await session.prepare(shapes);
     options.signal?.throwIfAborted();
     const reopen: OpenSession = async (gpu) => {
-      return new Session(gpu, await readModel(Promise.resolve(gpu), keptSource(file)));
+      const tuned = await findTuned(gpu);
+      return new Session(gpu, await readModel(Promise.resolve(gpu), keptSource(file)), tuned);
     };
     return new Model<In, Out>({ file, graph, session, devices, reopen, onDeviceLost: options.onDeviceLost });
   } catch (error) {

@@ -5,7 +5,7 @@ import type { ModelMeta } from '../format/meta.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { packedParameters } from './packModel.ts';
 
-export interface LoadOptions extends Pick<InferenceOptions, 'batch' | 'inputShapes'> {
+export interface LoadOptions extends Pick<InferenceOptions, 'batch' | 'inputShapes' | 'tuned'> {
   /** What messages name. */
   fileName?: string;
 }

@@ -1,5 +1,6 @@
 import { InferenceModel } from '../engine/inference.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
+import type { TunedChoices } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import type { Graph } from '../graph/types.ts';
@@ -36,6 +37,7 @@ export class Session {
   readonly gpu: Gpu;
   readonly #file: KeptFile;
   readonly #weights: Weights;
+  readonly #tuned: TunedChoices | undefined;
   /** The decoded file, until the first plan is made; decoded again for later ones. */
   #graph: Graph | undefined;
   readonly #plans = new Map<string, Compiled>();
@@ -45,11 +47,12 @@ export class Session {
   #isBusy = false;
   #isDisposed = false;
 
-  constructor(gpu: Gpu, { file, graph, weights }: ReadModel) {
+  constructor(gpu: Gpu, { file, graph, weights }: ReadModel, tuned: TunedChoices | undefined) {
     this.gpu = gpu;
     this.#file = file;
     this.#weights = weights;
     this.#graph = graph;
+    this.#tuned = tuned;
   }
 
   get memory(): ModelMemory {
@@ -129,6 +132,7 @@ export class Session {
     try {
       const model = await InferenceModel.compile(this.gpu, file, {
         inputShapes: shapes,
+        tuned: this.#tuned,
         dispatchesPerSubmit: DISPATCHES_PER_SUBMIT,
         pause,
         formOf: (graph, name) => this.#weights.formOf(graph, file, name),
