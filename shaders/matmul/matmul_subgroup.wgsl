@@ -34,16 +34,23 @@ struct Args {
 @group(0) @binding(3) var<storage, read> b4: array<vec4f>; // b again
 @group(0) @binding(4) var<storage, read> bias: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read> a4: array<vec4f>; // a again
 
-// Rows of B are whole vectors: one load instead of four.
-const VECTOR: bool = false;
+// Rows of A, and of B, are whole vectors: one load instead of four.
+const VECTOR_A: bool = false;
+const VECTOR_B: bool = false;
 
 // Registers that hold the tile's column block of A: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
 
 // A row or column past the edge reads the last one instead, and is not stored.
+fn row_at(row: u32, base: u32) -> u32 {
+  return base + min(row, args.m - 1) * args.a_m;
+}
+
 fn load_a(row: u32, base: u32) -> vec4f {
-  let i = base + min(row, args.m - 1) * args.a_m;
+  let i = row_at(row, base);
+  if (VECTOR_A) { return a4[i / 4]; }
   return vec4f(a[i], a[i + args.a_k], a[i + 2 * args.a_k], a[i + 3 * args.a_k]);
 }
 
@@ -54,7 +61,7 @@ fn row_terms(at: u32) -> vec4f {
 }
 
 fn load_b(c: vec4u, base: u32) -> vec4f {
-  if (VECTOR) { return b4[(base + c.x) / 4]; }
+  if (VECTOR_B) { return b4[(base + c.x) / 4]; }
   return vec4f(b[base + c.x], b[base + c.y], b[base + c.z], b[base + c.w]);
 }
 
@@ -91,7 +98,7 @@ fn main(
   var a_base = args.a_offset + batch * args.a_batch + k_begin * args.a_k;
   var b_base = args.b_offset + batch * args.b_batch + k_begin * args.b_k;
   var c = min(vec4u(col, col + 1, col + 2, col + 3), vec4u(args.n - 1)) * args.b_n;
-  if (VECTOR) { c = vec4u(min(col, args.n - 4)); }
+  if (VECTOR_B) { c = vec4u(min(col, args.n - 4)); }
 
   var acc0 = vec4f();
   var acc1 = vec4f();
@@ -114,7 +121,7 @@ fn main(
   for (var i = 0u; i < steps; i++) {
     var x: array<vec4f, HELD>;
     if (ROWS == 1) {
-      x[0] = row_terms(a_base + min(row, args.m - 1) * args.a_m + lane % 4 * args.a_k);
+      x[0] = row_terms(row_at(row, a_base) + lane % 4 * args.a_k);
     } else {
       x[0] = load_a(row + lane % ROWS, a_base);
     }
@@ -129,11 +136,9 @@ fn main(
     let b3 = load_b(c, b_base + 3 * args.b_k);
     a_base += 4 * args.a_k;
     b_base += 4 * args.b_k;
-    if (ROWS == 1) {
-      acc0 = madd(acc0, x[0], b0, b1, b2, b3);
-    } else {
-      acc0 = madd(acc0, subgroupBroadcast(x[0 / SUBGROUP % HELD], 0u % SUBGROUP), b0, b1, b2, b3);
-    }
+    var x0 = x[0];
+    if (ROWS > 1) { x0 = subgroupBroadcast(x0, 0u); }
+    acc0 = madd(acc0, x0, b0, b1, b2, b3);
     if (ROWS > 1) { acc1 = madd(acc1, subgroupBroadcast(x[1 / SUBGROUP % HELD], 1u % SUBGROUP), b0, b1, b2, b3); }
     if (ROWS > 2) { acc2 = madd(acc2, subgroupBroadcast(x[2 / SUBGROUP % HELD], 2u % SUBGROUP), b0, b1, b2, b3); }
     if (ROWS > 2) { acc3 = madd(acc3, subgroupBroadcast(x[3 / SUBGROUP % HELD], 3u % SUBGROUP), b0, b1, b2, b3); }
@@ -156,26 +161,25 @@ fn main(
   }
   for (var k = k_begin + 4 * steps; k < k_end; k++) {
     let bk = load_b(c, b_base);
-    let last = args.m - 1;
-    acc0 += a[a_base + min(row + 0, last) * args.a_m] * bk;
-    if (ROWS > 1) { acc1 += a[a_base + min(row + 1, last) * args.a_m] * bk; }
-    if (ROWS > 2) { acc2 += a[a_base + min(row + 2, last) * args.a_m] * bk; }
-    if (ROWS > 2) { acc3 += a[a_base + min(row + 3, last) * args.a_m] * bk; }
+    acc0 += a[row_at(row + 0, a_base)] * bk;
+    if (ROWS > 1) { acc1 += a[row_at(row + 1, a_base)] * bk; }
+    if (ROWS > 2) { acc2 += a[row_at(row + 2, a_base)] * bk; }
+    if (ROWS > 2) { acc3 += a[row_at(row + 3, a_base)] * bk; }
     if (ROWS > 4) {
-      acc4 += a[a_base + min(row + 4, last) * args.a_m] * bk;
-      acc5 += a[a_base + min(row + 5, last) * args.a_m] * bk;
-      acc6 += a[a_base + min(row + 6, last) * args.a_m] * bk;
-      acc7 += a[a_base + min(row + 7, last) * args.a_m] * bk;
+      acc4 += a[row_at(row + 4, a_base)] * bk;
+      acc5 += a[row_at(row + 5, a_base)] * bk;
+      acc6 += a[row_at(row + 6, a_base)] * bk;
+      acc7 += a[row_at(row + 7, a_base)] * bk;
     }
     if (ROWS > 8) {
-      acc8 += a[a_base + min(row + 8, last) * args.a_m] * bk;
-      acc9 += a[a_base + min(row + 9, last) * args.a_m] * bk;
-      acc10 += a[a_base + min(row + 10, last) * args.a_m] * bk;
-      acc11 += a[a_base + min(row + 11, last) * args.a_m] * bk;
-      acc12 += a[a_base + min(row + 12, last) * args.a_m] * bk;
-      acc13 += a[a_base + min(row + 13, last) * args.a_m] * bk;
-      acc14 += a[a_base + min(row + 14, last) * args.a_m] * bk;
-      acc15 += a[a_base + min(row + 15, last) * args.a_m] * bk;
+      acc8 += a[row_at(row + 8, a_base)] * bk;
+      acc9 += a[row_at(row + 9, a_base)] * bk;
+      acc10 += a[row_at(row + 10, a_base)] * bk;
+      acc11 += a[row_at(row + 11, a_base)] * bk;
+      acc12 += a[row_at(row + 12, a_base)] * bk;
+      acc13 += a[row_at(row + 13, a_base)] * bk;
+      acc14 += a[row_at(row + 14, a_base)] * bk;
+      acc15 += a[row_at(row + 15, a_base)] * bk;
     }
     a_base += args.a_k;
     b_base += args.b_k;

@@ -177,12 +177,13 @@ function dispatch(
   };
   const { variant } = plan;
   if (variant.kind === 'subgroup') {
-    const VECTOR = n % 4 === 0 && inWholeVectors(b, batches);
-    const operands = { ...shared.operands, b4: b.operand };
+    const VECTOR_A = inWholeVectors(a, batches);
+    const VECTOR_B = n % 4 === 0 && inWholeVectors(b, batches);
+    const operands = { ...shared.operands, a4: a.operand, b4: b.operand };
     recorder.dispatch(matmulSubgroupShader, {
       ...shared,
       operands,
-      tunables: { ...subgroupTunables(variant), VECTOR },
+      tunables: { ...subgroupTunables(variant), VECTOR_A, VECTOR_B },
     });
   } else {
     recorder.dispatch(matmulTiledShader, { ...shared, tunables: { TM: variant.tm, TN: variant.tn } });
