@@ -99,6 +99,11 @@ export class ParameterStore implements ParameterSource {
     return this.#arenas[arena].elements;
   }
 
+  /** Of all arenas. */
+  get bytes(): number {
+    return Object.values(this.#arenas).reduce((sum, { elements }) => sum + 4 * elements, 0);
+  }
+
   /** A whole arena; throws where the graph has nothing of that kind. */
   arena(kind: ArenaName): BufferSlice {
     const { buffer, elements } = this.#arenas[kind];

@@ -95,14 +95,23 @@ export class ModelReader {
     const arrived: ArrivedTensor[] = [];
     for (; this.#taken < this.#order.length; this.#taken++) {
       const index = this.#order[this.#taken]!;
-      const { start, end } = header.places[index]!;
-      if (header.headerBytes + end > this.#received) break;
-      const record = header.parsed.records[index]!;
-      const where = tensorLabel(this.#file, record, index);
-      const payload = this.#bytes.subarray(header.headerBytes + start, header.headerBytes + end);
-      arrived.push({ index, where, tensor: readPayload(record, payload, where) });
+      if (header.headerBytes + header.places[index]!.end > this.#received) break;
+      arrived.push(this.#read(header, index));
     }
     return arrived;
+  }
+
+  /** A tensor that has been taken, once more. */
+  again(index: number): ArrivedTensor {
+    return this.#read(this.#header as ModelHeader, index);
+  }
+
+  #read({ parsed, places, headerBytes }: ModelHeader, index: number): ArrivedTensor {
+    const record = parsed.records[index]!;
+    const { start, end } = places[index]!;
+    const where = tensorLabel(this.#file, record, index);
+    const payload = this.#bytes.subarray(headerBytes + start, headerBytes + end);
+    return { index, where, tensor: readPayload(record, payload, where) };
   }
 
   /** @throws InputError where bytes are missing, or the checksum does not fit */

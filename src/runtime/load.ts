@@ -50,9 +50,8 @@ export async function load<In extends string = string, Out extends string = stri
     const opened = await openSource(await source, options.signal);
     const read = await readModel(ready, opened, options.onProgress);
     session = new Session(await acquired, read, await choices);
-    const { file } = read;
-    const graph = { inputs: read.graph.inputs, outputs: read.graph.outputs };
-    const shapes = firstShapes(read.graph, options.batch);
+    const { file, graph } = read;
+    const shapes = firstShapes(graph, options.batch);
     if (shapes) await session.prepare(shapes);
     options.signal?.throwIfAborted();
     const reopen: OpenSession = async (gpu) => {

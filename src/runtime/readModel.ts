@@ -5,6 +5,7 @@ import { buildGraph } from '../format/graphJson.ts';
 import type { ModelMeta } from '../format/meta.ts';
 import { type ModelHeader, ModelReader } from '../format/modelReader.ts';
 import type { Gpu } from '../gpu/gpu.ts';
+import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import { allocate, numel } from '../graph/tensor.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import type { ChoiceAdapter } from '../kernels/choosePacking.ts';
@@ -12,6 +13,7 @@ import { loadFamily } from './families.ts';
 import { pause } from './pace.ts';
 import { packBy, planPacking } from './packWeights.ts';
 import { type OpenedSource, PIECE } from './source.ts';
+import { storedTensor } from './storedTensor.ts';
 import { checkSize, Weights } from './weights.ts';
 
 export interface LoadProgress {
@@ -28,17 +30,19 @@ export interface KeptFile {
   meta: ModelMeta;
 }
 
-/** A file that has arrived: its graph with the tensors, and those that are on the GPU. */
+/** A file that has arrived, for plans of all shapes. */
 export interface ReadModel {
   file: KeptFile;
+  /** With normalisation folded. What is on the GPU as the file has it is not on the host: see `storedTensor`. */
   graph: Graph;
+  /** Its float initializers. */
   weights: Weights;
 }
 
 /**
  * Reads a file as it arrives and puts each tensor on the GPU as soon as its last byte is there. What the header claims is
- * held against the device's limits before anything is allocated, and each packed layer before its buffer is. Returns after the checksum; where anything is wrong,
- * nothing stays on the GPU.
+ * held against the device's limits before anything is allocated, and each packed layer before its buffer is. Returns
+ * after the checksum; where anything is wrong, nothing stays on the GPU.
  */
 export async function readModel(
   gpu: Promise<Gpu>,
@@ -63,12 +67,14 @@ export async function readModel(
       }
       for (const arrived of reader.take()) {
         const tensor = decodeArrived(arrived);
-        tensors[arrived.index] = tensor;
+        const { index } = arrived;
         const { name } = arrived.tensor;
         const use = upload.layers.get(name);
         const plan = use && planPacking(upload.adapter, arrived.tensor, tensor, use);
         const packed = plan && packBy(await loadFamily(plan.choice.form), plan);
-        if (upload.names.has(name)) upload.weights.add(name, tensor, packed);
+        const isThere = upload.names.has(name);
+        if (isThere) upload.weights.add(name, tensor, packed);
+        tensors[index] = isThere ? storedTensor(tensor, () => decodeArrived(reader.again(index)).data) : tensor;
         await pause();
       }
       await pause();
@@ -76,28 +82,21 @@ export async function readModel(
     reader.finish();
     await pause();
     const header = reader.header as ModelHeader;
-    const graph = assembleGraph(header, tensors, source.name);
     // A file without a payload has had no piece after its header.
-    const weights = (upload ?? startUpload(await gpu, header, source.name)).weights;
+    upload ??= startUpload(await gpu, header, source.name);
+    const { weights } = upload;
+    // Once for all plans; files that wgslim wrote have nothing to fold.
+    const unfolded = assembleGraph(header, tensors, source.name);
+    const graph = foldBatchNorm(unfolded);
+    for (const [name, tensor] of graph.initializers) {
+      if (!unfolded.initializers.has(name)) weights.add(name, tensor);
+      await pause();
+    }
     return { file: { name: source.name, bytes: reader.bytes, meta: header.meta }, graph, weights };
   } catch (error) {
     upload?.weights.dispose();
     throw error;
   }
-}
-
-/** The graph of a file that is kept, with its tensors. */
-export async function readGraph(file: KeptFile): Promise<Graph> {
-  const reader = new ModelReader(file.name, file.bytes.length);
-  const tensors: Tensor[] = [];
-  for await (const piece of keptSource(file).pieces) {
-    reader.push(piece);
-    for (const arrived of reader.take()) {
-      tensors[arrived.index] = decodeArrived(arrived);
-      await pause();
-    }
-  }
-  return assembleGraph(reader.header as ModelHeader, tensors, file.name);
 }
 
 /** The bytes that are kept, as if they arrived once more. */

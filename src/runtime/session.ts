@@ -7,7 +7,7 @@ import type { Graph } from '../graph/types.ts';
 import type { ImagePreparer } from './imagePreparer.ts';
 import type { Feed } from './inputs.ts';
 import { pause } from './pace.ts';
-import { type KeptFile, type ReadModel, readGraph } from './readModel.ts';
+import type { KeptFile, ReadModel } from './readModel.ts';
 import type { Weights } from './weights.ts';
 
 /** What a model takes, in bytes. */
@@ -24,6 +24,7 @@ export interface ModelMemory {
 
 interface Compiled {
   model: InferenceModel;
+  /** What only this plan has on the GPU; goes with it. */
   own: ParameterStore;
 }
 
@@ -38,8 +39,7 @@ export class Session {
   readonly #file: KeptFile;
   readonly #weights: Weights;
   readonly #tuned: TunedChoices | undefined;
-  /** The decoded file, until the first plan is made; decoded again for later ones. */
-  #graph: Graph | undefined;
+  readonly #graph: Graph;
   readonly #plans = new Map<string, Compiled>();
   readonly #images = new Map<string, ImagePreparer>();
   /** Runs wait here for one another until they are queued on the GPU. */
@@ -59,7 +59,7 @@ export class Session {
     let weights = this.#weights.bytes;
     let activations = 0;
     for (const { model, own } of this.#plans.values()) {
-      for (const arena of ['weights', 'state', 'constants'] as const) weights += 4 * own.elements(arena);
+      weights += own.bytes;
       activations += model.memory.planned;
       for (const { name } of model.inputs) activations += model.locate(name).size;
     }
@@ -115,40 +115,31 @@ export class Session {
     }
     const made = await this.#compile(shapes);
     this.#plans.set(key, made);
-    for (const [oldest, { model, own }] of this.#plans) {
+    for (const [oldest, { model }] of this.#plans) {
       if (this.#plans.size <= PLANS) break;
       model.dispose();
-      own.dispose();
       this.#plans.delete(oldest);
     }
     return made;
   }
 
   async #compile(shapes: Record<string, number[]>): Promise<Compiled> {
-    const isFirst = this.#graph !== undefined;
-    const file = this.#graph ?? (await readGraph(this.#file));
-    await pause();
-    let own: ParameterStore | undefined;
-    try {
-      const model = await InferenceModel.compile(this.gpu, file, {
-        inputShapes: shapes,
-        tuned: this.#tuned,
-        dispatchesPerSubmit: DISPATCHES_PER_SUBMIT,
-        pause,
-        formOf: (graph, name) => this.#weights.formOf(graph, file, name),
-        parameters: (graph) => {
-          const found = this.#weights.sourceFor(graph, file);
-          own = found.own;
-          return found.source;
-        },
-      });
-      if (isFirst) this.#weights.releaseUnused();
-      this.#graph = undefined;
-      return { model, own: own as unknown as ParameterStore };
-    } catch (error) {
-      (own as ParameterStore | undefined)?.dispose();
-      throw error;
-    }
+    const file = this.#graph;
+    let own!: ParameterStore;
+    const model = await InferenceModel.compile(this.gpu, file, {
+      inputShapes: shapes,
+      tuned: this.#tuned,
+      dispatchesPerSubmit: DISPATCHES_PER_SUBMIT,
+      pause,
+      formOf: (graph, name) => this.#weights.formOf(graph, file, name),
+      parameters: (graph) => {
+        const found = this.#weights.sourceFor(graph, file);
+        own = found.own;
+        return { ...found.source, dispose: () => own.dispose() };
+      },
+    });
+    this.#weights.releaseUnused();
+    return { model, own };
   }
 
   /** One after the other; the next does not care how this one ended. */
@@ -175,10 +166,7 @@ export class Session {
   }
 
   #free(): void {
-    for (const { model, own } of this.#plans.values()) {
-      model.dispose();
-      own.dispose();
-    }
+    for (const { model } of this.#plans.values()) model.dispose();
     this.#plans.clear();
     for (const preparer of this.#images.values()) preparer.dispose();
     this.#images.clear();

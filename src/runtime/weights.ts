@@ -52,7 +52,7 @@ export class Weights {
   }
 
   #isShared(graph: Graph, file: Graph, name: string): boolean {
-    return this.#slices.has(name) && graph.initializers.get(name)?.data === file.initializers.get(name)?.data;
+    return this.#slices.has(name) && graph.initializers.get(name) === file.initializers.get(name);
   }
 
   /**

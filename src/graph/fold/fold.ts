@@ -17,7 +17,7 @@ export interface FoldBudget {
 /** Generous for real models, whose folded tensors are shapes and re-laid-out weights. */
 export function foldBudget(initializers: Iterable<Tensor>): FoldBudget {
   let elements = 2 ** 24;
-  for (const { data } of initializers) elements += 4 * data.length;
+  for (const { shape } of initializers) elements += 4 * numel(shape);
   return { elements };
 }
 

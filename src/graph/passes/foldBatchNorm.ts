@@ -1,5 +1,5 @@
 import { numberAttribute } from '../attributes.ts';
-import { floatTensor, toFloat32 } from '../tensor.ts';
+import { floatTensor, numel, toFloat32 } from '../tensor.ts';
 import type { Graph, Node, Tensor } from '../types.ts';
 import { removeDeadNodes } from './deadNodes.ts';
 
@@ -57,7 +57,7 @@ function fold(
   const parameters = norm.inputs.slice(1, 5).map((name) => initializers.get(name));
   if (!weights || (conv.inputs[2] && !oldBias) || parameters.length < 4) return undefined;
   const channels = weights.shape[0]!;
-  if (!parameters.every((tensor) => tensor?.data.length === channels)) return undefined;
+  if (!parameters.every((tensor) => tensor && numel(tensor.shape) === channels)) return undefined;
   const [scale, shift, mean, variance] = parameters.map((tensor) => toFloat32(tensor!));
   const epsilon = numberAttribute(norm, 'epsilon', 1e-5);
   const source = toFloat32(weights);
