@@ -7,7 +7,7 @@ import { SCALAR_BYTES } from '../kernels/direct.ts';
 import { encodeCall } from '../kernels/encode.ts';
 import type { KernelCall, Recorder } from '../kernels/kernel.ts';
 import type { Scalar, Shader } from '../kernels/shader.ts';
-import { planMemory } from './memory.ts';
+import { boundBytes, planMemory } from './memory.ts';
 import { elementsOf, type Storage, type Value } from './value.ts';
 
 type Recorded =
@@ -56,7 +56,13 @@ export class Builder implements Recorder {
   /** A temporary tensor. Its memory is shared with others whose lifetimes do not overlap. */
   tensor<T extends Scalar = 'f32'>(shape: readonly number[], dtype: T = 'f32' as T, label = 'tensor'): Value<T> {
     const elements = elementsOf(shape);
-    const storage: Storage = { label: this.#label(label), bytes: elements * SCALAR_BYTES[dtype], first: -1, last: -1 };
+    const storage: Storage = {
+      label: this.#label(label),
+      bytes: elements * SCALAR_BYTES[dtype],
+      first: -1,
+      last: -1,
+      uses: new Map(),
+    };
     return { dtype, shape, elements, storage };
   }
 
@@ -74,7 +80,7 @@ export class Builder implements Recorder {
     const elements = elementsOf(shape);
     const bytes = elements * SCALAR_BYTES[dtype];
     if (bytes > slice.size) throw new Error(`${label}: ${bytes} bytes do not fit into ${slice.size}`);
-    return { dtype, shape, elements, storage: { label, bytes, slice, first: -1, last: -1 } };
+    return { dtype, shape, elements, storage: { label, bytes, slice, first: -1, last: -1, uses: new Map() } };
   }
 
   /** A tensor with memory of its own that the caller writes before a replay or reads after it; freed with the plan. */
@@ -110,7 +116,9 @@ export class Builder implements Recorder {
   dispatch<S extends Shader>(shader: S, call: KernelCall<S>): void {
     const { program, args, operands } = encodeCall(shader, call, this.capabilities);
     const values = operands.map(({ operand }) => operand as Value);
-    for (const value of values) this.#touch(value);
+    operands.forEach(({ operand, write }) => {
+      this.#touch(operand as Value, write);
+    });
     this.#commands.push({
       kind: 'dispatch',
       label: this.#label(call.label ?? shader.name),
@@ -124,13 +132,13 @@ export class Builder implements Recorder {
 
   copy(from: Value, to: Value, label = 'copy'): void {
     if (from.elements !== to.elements) throw new Error(`Cannot copy ${from.shape} to ${to.shape}`);
-    this.#touch(from);
-    this.#touch(to);
+    this.#touch(from, false);
+    this.#touch(to, true);
     this.#commands.push({ kind: 'copy', label: this.#label(label), from, to });
   }
 
   clear(target: Value, label = 'clear'): void {
-    this.#touch(target);
+    this.#touch(target, true);
     this.#commands.push({ kind: 'clear', label: this.#label(label), target });
   }
 
@@ -143,11 +151,11 @@ export class Builder implements Recorder {
     });
   }
 
-  #touch(value: Value): void {
-    const { storage } = value;
+  #touch({ storage }: Value, writes: boolean): void {
     const index = this.#commands.length;
     if (storage.first < 0) storage.first = index;
     storage.last = index;
+    storage.uses.set(index, writes);
   }
 
   #label(label: string): string {
@@ -160,16 +168,16 @@ export class Builder implements Recorder {
     for (const command of this.#commands) {
       for (const value of valuesOf(command)) if (!value.storage.slice) storages.add(value.storage);
     }
-    const layout = planMemory([...storages]);
+    const layout = planMemory([...storages], this.capabilities.storageAlignment);
     const buffers: GPUBuffer[] = [];
     const locate = (value: Value): BufferSlice => {
       const { slice, bytes } = value.storage;
-      // Bindings of vec4 arrays must be whole vectors; every buffer is padded to 16 bytes, every parameter to 256.
-      const size = Math.max(16, Math.ceil(bytes / 16) * 16);
+      // Every buffer is padded to 16 bytes, every parameter to 256.
+      const size = boundBytes(bytes);
       if (slice) return { buffer: slice.buffer, offset: slice.offset, size: Math.min(size, slice.size) };
-      const index = layout.placement.get(value.storage);
-      if (index === undefined) throw new Error(`${value.storage.label} is never written`);
-      return { buffer: buffers[index], offset: 0, size };
+      const place = layout.placement.get(value.storage);
+      if (!place) throw new Error(`${value.storage.label} is never written`);
+      return { buffer: buffers[place.buffer], offset: place.offset, size };
     };
     const exact = (value: Value): BufferSlice => ({ ...locate(value), size: Math.ceil(value.storage.bytes / 4) * 4 });
     const place = (command: Recorded): Command => {

@@ -11,6 +11,8 @@ export interface Storage {
   /** Numbers of the first and last command that touch it; -1 while none does. */
   first: number;
   last: number;
+  /** Whether a command writes it (else it reads it), by the numbers of those that touch it. */
+  readonly uses: Map<number, boolean>;
 }
 
 /** A tensor on the GPU while a plan is being recorded: a shape over a storage. Row-major, NCHW for images. */
