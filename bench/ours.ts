@@ -3,6 +3,7 @@ import { elementsOf, type Value } from '../src/engine/value.ts';
 import type { BufferSlice } from '../src/gpu/buffers.ts';
 import type { Gpu } from '../src/gpu/gpu.ts';
 import type { Plan } from '../src/gpu/plan.ts';
+import { replayTimed } from '../src/gpu/timing.ts';
 import type { Contender } from './contender.ts';
 
 export const OURS = 'wgslim';
@@ -41,7 +42,7 @@ export async function profilePlan(plan: Plan): Promise<string | undefined> {
   let best: { label: string; program: string; microseconds: number }[] | undefined;
   const total = (timings: { microseconds: number }[]) => timings.reduce((sum, one) => sum + one.microseconds, 0);
   for (let i = 0; i < 3; i++) {
-    const timings = await plan.replayTimed();
+    const timings = await replayTimed(plan);
     if (!timings) return undefined;
     if (!best || total(timings) < total(best)) best = timings;
   }

@@ -12,6 +12,7 @@ import { renderTable } from '../../src/cli/table.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { openGpu } from '../../src/gpu/node.ts';
 import type { Plan } from '../../src/gpu/plan.ts';
+import { replayTimed } from '../../src/gpu/timing.ts';
 import { conv } from '../../src/kernels/conv.ts';
 import { type BufferOperand, DirectRecorder } from '../../src/kernels/direct.ts';
 import { matmul, matrix as view } from '../../src/kernels/matmul.ts';
@@ -89,7 +90,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, rounds
 }
 
 async function milliseconds(plan: Plan): Promise<number> {
-  const timings = await plan.replayTimed();
+  const timings = await replayTimed(plan);
   if (!timings) throw new Error('This adapter has no timestamps, by which the layers are timed');
   return timings.reduce((sum, { microseconds }) => sum + microseconds, 0) / 1000;
 }

@@ -7,11 +7,9 @@ export { PipelineCache } from './pipelines.ts';
 export {
   type Command,
   type CopyCommand,
-  type CpuTimes,
   compilePlan,
   type DispatchCommand,
   type DispatchInfo,
-  type DispatchTiming,
   Plan,
   type PlanOptions,
   type Work,
@@ -25,3 +23,4 @@ export {
 } from './profile.ts';
 export type { Program } from './program.ts';
 export { Throttle } from './throttle.ts';
+export { type CpuTimes, type DispatchTiming, replayMeasured, replayTimed, replayTraced } from './timing.ts';

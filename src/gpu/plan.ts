@@ -64,29 +64,14 @@ export interface DispatchInfo {
   readonly source: Program;
 }
 
-/** GPU time of one dispatch, from timestamps around its own pass. */
-export interface DispatchTiming {
-  label: string;
-  program: string;
-  microseconds: number;
-  /** Since the first dispatch of the plan began. */
-  begin: number;
-}
-
-/** What the CPU did for one replay, in milliseconds: commands encoded, handed to the queue, waited for. */
-export interface CpuTimes {
-  encode: number;
-  submit: number;
-  wait: number;
-}
-
-interface RecordedDispatch extends DispatchInfo {
+export interface RecordedDispatch extends DispatchInfo {
   pipeline: GPUComputePipeline;
   group: GPUBindGroup;
   immediates: Uint8Array<ArrayBuffer> | undefined;
 }
 
-type Step = { dispatches: RecordedDispatch[] } | { copy: CopyCommand } | { clear: ClearCommand };
+/** Dispatches that share a pass, or what stands between passes. */
+export type Step = { dispatches: RecordedDispatch[] } | { copy: CopyCommand } | { clear: ClearCommand };
 
 /**
  * A recorded list of dispatches and copies that is replayed as few command buffers. Everything that costs is done once,
@@ -94,67 +79,49 @@ type Step = { dispatches: RecordedDispatch[] } | { copy: CopyCommand } | { clear
  */
 export class Plan {
   readonly label: string;
-  readonly #gpu: Gpu;
-  readonly #steps: readonly Step[];
+  readonly gpu: Gpu;
+  readonly steps: readonly Step[];
   readonly #arena: GPUBuffer | undefined;
   readonly #dispatchesPerSubmit: number;
 
   constructor(gpu: Gpu, options: PlanOptions, steps: readonly Step[], arena: GPUBuffer | undefined) {
-    this.#gpu = gpu;
+    this.gpu = gpu;
     this.label = options.label;
-    this.#steps = steps;
+    this.steps = steps;
     this.#arena = arena;
     this.#dispatchesPerSubmit = options.dispatchesPerSubmit ?? Number.POSITIVE_INFINITY;
   }
 
   get dispatchCount(): number {
-    return this.#steps.reduce((sum, step) => sum + ('dispatches' in step ? step.dispatches.length : 0), 0);
+    return this.steps.reduce((sum, step) => sum + ('dispatches' in step ? step.dispatches.length : 0), 0);
   }
 
-  /** In the order of `replayTimed`. */
+  /** In the order in which they run. */
   get dispatches(): DispatchInfo[] {
-    return this.#steps.flatMap((step) => ('dispatches' in step ? step.dispatches : []));
+    return this.steps.flatMap((step) => ('dispatches' in step ? step.dispatches : []));
   }
 
   /** Queues the whole plan once. Returns at once; work runs in the order of the calls. */
   replay(): void {
-    for (const buffer of this.#encode()) this.#gpu.device.queue.submit([buffer]);
+    for (const buffer of this.encode()) this.gpu.device.queue.submit([buffer]);
   }
 
   /** As `replay`, but waits for the GPU between command buffers, so that a page can draw in between. */
   async replayYielding(): Promise<void> {
-    for (const buffer of this.#encode()) {
-      this.#gpu.device.queue.submit([buffer]);
-      await this.#gpu.idle();
+    for (const buffer of this.encode()) {
+      this.gpu.device.queue.submit([buffer]);
+      await this.gpu.idle();
     }
   }
 
-  /** As `replay`, but waits, and says what the CPU's time went into. */
-  async replayMeasured(): Promise<CpuTimes> {
-    const times: CpuTimes = { encode: 0, submit: 0, wait: 0 };
-    let mark = performance.now();
-    const lap = (kind: keyof CpuTimes) => {
-      const now = performance.now();
-      times[kind] += now - mark;
-      mark = now;
-    };
-    for (const buffer of this.#encode()) {
-      lap('encode');
-      this.#gpu.device.queue.submit([buffer]);
-      lap('submit');
-    }
-    await this.#gpu.idle();
-    lap('wait');
-    return times;
-  }
-
-  *#encode(): Generator<GPUCommandBuffer> {
-    this.#gpu.throwIfLost();
-    const { device } = this.#gpu;
+  /** The command buffers of a replay, each to be submitted before the next is asked for. */
+  *encode(): Generator<GPUCommandBuffer> {
+    this.gpu.throwIfLost();
+    const { device } = this.gpu;
     let encoder = device.createCommandEncoder({ label: this.label });
     let pass: GPUComputePassEncoder | undefined;
     let used = 0;
-    for (const step of this.#steps) {
+    for (const step of this.steps) {
       if ('dispatches' in step) {
         for (const dispatch of step.dispatches) {
           if (used >= this.#dispatchesPerSubmit) {
@@ -178,86 +145,23 @@ export class Plan {
     yield encoder.finish();
   }
 
-  /**
-   * Runs the plan once with a timestamp around every dispatch (a pass of its own each, so slower than `replay`).
-   * Undefined where the adapter has no timestamps.
-   */
-  async replayTimed(): Promise<DispatchTiming[] | undefined> {
-    return (await this.replayTraced())?.timings;
-  }
-
-  /** As `replayTimed`, with the CPU's part of that replay. */
-  async replayTraced(): Promise<{ timings: DispatchTiming[]; cpu: CpuTimes } | undefined> {
-    const gpu = this.#gpu;
-    gpu.throwIfLost();
-    if (!gpu.capabilities.timestamps) return undefined;
-    const timings: DispatchTiming[] = [];
-    const dispatches = this.dispatchCount;
-    const perSet = 2048; // a query set holds at most 4096 timestamps
-    const sets = Array.from({ length: Math.ceil(dispatches / perSet) }, (_, index) =>
-      gpu.device.createQuerySet({ type: 'timestamp', count: 2 * Math.min(perSet, dispatches - index * perSet) }),
-    );
-    const resolved = gpu.buffers.create(
-      dispatches * 16 + 256 * sets.length,
-      'timestamps',
-      USAGE.QUERY_RESOLVE | USAGE.COPY_SRC,
-    );
-    try {
-      const started = performance.now();
-      const encoder = gpu.device.createCommandEncoder({ label: `${this.label} (timed)` });
-      let index = 0;
-      for (const step of this.#steps) {
-        if (!('dispatches' in step)) {
-          encodeTransfer(encoder, step);
-          continue;
-        }
-        for (const dispatch of step.dispatches) {
-          const querySet = sets[Math.floor(index / perSet)];
-          const at = 2 * (index % perSet);
-          const pass = encoder.beginComputePass({
-            timestampWrites: { querySet, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
-          });
-          encodeDispatch(pass, dispatch);
-          pass.end();
-          timings.push({ label: dispatch.label, program: dispatch.program, microseconds: 0, begin: 0 });
-          index++;
-        }
-      }
-      sets.forEach((set, i) => {
-        encoder.resolveQuerySet(set, 0, set.count, resolved, i * perSet * 16);
-      });
-      const commands = encoder.finish();
-      const encoded = performance.now();
-      gpu.device.queue.submit([commands]);
-      const submitted = performance.now();
-      await gpu.idle();
-      const done = performance.now();
-      const ticks = new BigInt64Array(await gpu.read({ buffer: resolved, offset: 0, size: dispatches * 16 }));
-      timings.forEach((timing, i) => {
-        timing.microseconds = Number(ticks[2 * i + 1] - ticks[2 * i]) / 1000;
-        timing.begin = Number(ticks[2 * i] - ticks[0]) / 1000;
-      });
-      return { timings, cpu: { encode: encoded - started, submit: submitted - encoded, wait: done - submitted } };
-    } finally {
-      for (const set of sets) set.destroy();
-      gpu.buffers.destroy(resolved);
-    }
-  }
-
   /** Frees the argument arena; the buffers that the commands name belong to whoever made them. */
   dispose(): void {
-    if (this.#arena) this.#gpu.buffers.destroy(this.#arena);
+    if (this.#arena) this.gpu.buffers.destroy(this.#arena);
   }
 }
 
-function encodeDispatch(pass: GPUComputePassEncoder, dispatch: RecordedDispatch): void {
+export function encodeDispatch(pass: GPUComputePassEncoder, dispatch: RecordedDispatch): void {
   pass.setPipeline(dispatch.pipeline);
   pass.setBindGroup(0, dispatch.group);
   if (dispatch.immediates) pass.setImmediates(0, dispatch.immediates);
   pass.dispatchWorkgroups(...dispatch.workgroups);
 }
 
-function encodeTransfer(encoder: GPUCommandEncoder, step: { copy: CopyCommand } | { clear: ClearCommand }): void {
+export function encodeTransfer(
+  encoder: GPUCommandEncoder,
+  step: { copy: CopyCommand } | { clear: ClearCommand },
+): void {
   if ('copy' in step) {
     const { from, to } = step.copy;
     encoder.copyBufferToBuffer(from.buffer, from.offset, to.buffer, to.offset, Math.min(from.size, to.size));

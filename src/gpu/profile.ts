@@ -1,5 +1,6 @@
 import type { Gpu } from './gpu.ts';
-import type { CpuTimes, DispatchInfo, DispatchTiming, Plan } from './plan.ts';
+import type { DispatchInfo, Plan } from './plan.ts';
+import { type CpuTimes, type DispatchTiming, replayMeasured, replayTraced } from './timing.ts';
 
 export interface ProfileOptions {
   /** Replays before the first that counts: drivers compile at the first use, and caches fill. */
@@ -47,20 +48,20 @@ const MOST_QUEUED = 64;
 export async function profile(gpu: Gpu, plan: Plan, options: ProfileOptions = {}): Promise<Profile> {
   const { warmup = 3, repeats = 15 } = options;
   if (!(Number.isInteger(repeats) && repeats > 0)) throw new RangeError(`repeats is ${repeats}, not a positive number`);
-  for (let i = 0; i < warmup; i++) await plan.replayMeasured();
-  if (warmup > 0) await plan.replayTraced();
-  const queued = Math.max(1, Math.min(MOST_QUEUED, Math.ceil(SAMPLE / total(await plan.replayMeasured()))));
+  for (let i = 0; i < warmup; i++) await replayMeasured(plan);
+  if (warmup > 0) await replayTraced(plan);
+  const queued = Math.max(1, Math.min(MOST_QUEUED, Math.ceil(SAMPLE / total(await replayMeasured(plan)))));
   const singles: CpuTimes[] = [];
   const walls: number[] = [];
   const traces: { timings: DispatchTiming[]; cpu: CpuTimes }[] = [];
   for (let i = 0; i < repeats; i++) {
     // In turns, so that whatever else the machine does weighs on all alike.
-    singles.push(await plan.replayMeasured());
+    singles.push(await replayMeasured(plan));
     const started = performance.now();
     for (let j = 0; j < queued; j++) plan.replay();
     await gpu.idle();
     walls.push((performance.now() - started) / queued);
-    const trace = await plan.replayTraced();
+    const trace = await replayTraced(plan);
     if (trace) traces.push(trace);
     options.onProgress?.(i + 1, repeats);
   }

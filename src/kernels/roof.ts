@@ -1,5 +1,6 @@
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Plan, Work } from '../gpu/plan.ts';
+import { replayMeasured } from '../gpu/timing.ts';
 import { DirectRecorder } from './direct.ts';
 import { copyShader, dotI8Shader, multiplyAddShader } from './generated/probe.ts';
 import { spread } from './spread.ts';
@@ -86,7 +87,7 @@ async function fastest(gpu: Gpu, { record, unit, mostRounds }: Probe, budget: nu
 }
 
 async function milliseconds(plan: Plan): Promise<number> {
-  const { encode, submit, wait } = await plan.replayMeasured();
+  const { encode, submit, wait } = await replayMeasured(plan);
   return encode + submit + wait;
 }
 

@@ -4,6 +4,7 @@ import type { Gpu } from '../../src/gpu/gpu.ts';
 import { openGpu } from '../../src/gpu/node.ts';
 import { type Command, compilePlan } from '../../src/gpu/plan.ts';
 import { Throttle } from '../../src/gpu/throttle.ts';
+import { replayTimed } from '../../src/gpu/timing.ts';
 import { add } from '../../src/kernels/add.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import { DynamicArgs } from '../../src/kernels/dynamicArgs.ts';
@@ -137,7 +138,7 @@ describe.each([
     const out = recorder.temporary('f32', n);
     add(recorder, { a: recorder.upload('f32', a), b: recorder.upload('f32', b), out, label: 'timed' });
     const plan = await recorder.compile();
-    const timings = await plan.replayTimed();
+    const timings = await replayTimed(plan);
     if (gpu.capabilities.timestamps) {
       expect(timings).toHaveLength(1);
       expect(timings?.[0]).toMatchObject({ label: 'timed', program: 'elementwise/add' });

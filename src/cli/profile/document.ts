@@ -1,6 +1,7 @@
 /** A profile as plain data: what `wgslim profile --json` prints and what the page is drawn from. */
-import type { CpuTimes } from '../../gpu/plan.ts';
+
 import type { DispatchProfile, Profile } from '../../gpu/profile.ts';
+import type { CpuTimes } from '../../gpu/timing.ts';
 import { fractionOfRoof, type Roof } from '../../kernels/roof.ts';
 import { formatPercent } from '../text.ts';
 import type { Advice } from './advice.ts';

@@ -3,6 +3,7 @@
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Plan } from '../../gpu/plan.ts';
 import { median } from '../../gpu/profile.ts';
+import { replayTimed } from '../../gpu/timing.ts';
 import { type BufferOperand, DirectRecorder } from '../direct.ts';
 import type { Operand, Recorder } from '../kernel.ts';
 import { seededValues, worstDifference } from './values.ts';
@@ -179,7 +180,7 @@ async function race(
 }
 
 async function timeOf(gpu: Gpu, plan: Plan): Promise<number> {
-  const timings = await plan.replayTimed();
+  const timings = await replayTimed(plan);
   if (timings) return timings.reduce((sum, { microseconds }) => sum + microseconds, 0);
   const started = performance.now();
   plan.replay();
