@@ -13,6 +13,7 @@ export type Part =
   | 'denseLayer'
   | 'int8Layer'
   | 'sparseLayer'
+  | 'smallWeights'
   | 'movingPasses'
   | 'summingPasses'
   | 'imagePreparer';

@@ -1,5 +1,6 @@
 /** The options that every command has, and how numbers on the command line are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { WeightMemory } from '../runtime/packWeights.ts';
 
 export type AdapterChoice = 'auto' | 'system' | 'swiftshader';
 
@@ -9,6 +10,9 @@ export interface CommonFlags {
 }
 export interface GpuFlags extends CommonFlags {
   adapter: AdapterChoice;
+}
+export interface WeightsFlags {
+  weights: WeightMemory;
 }
 export interface BatchFlags {
   batch?: number;
@@ -33,6 +37,14 @@ export function addGpuOptions(command: Command): Command {
 
 export function addBatchOption(command: Command): Command {
   return command.option('--batch <n>', 'samples that go through the network at a time', wholeNumber({ max: 65536 }));
+}
+
+export function addWeightsOption(command: Command): Command {
+  const weights = new Option(
+    '--weights <memory>',
+    'of a compressed file, on the GPU: small, about as in the file, unpacked in every run; fast, as the kernels read them',
+  );
+  return command.addOption(weights.choices(['small', 'fast']).default('fast'));
 }
 
 function readAdapter(text: string): AdapterChoice {

@@ -86,12 +86,15 @@ export function* recordingForward(request: ForwardRequest): Generator<undefined,
       residual: addition && values.get(addition.other),
       quantizedInput: activationInput(node),
       codesOutput: codesOutput((after?.clamp ?? addition?.add ?? node).outputs[0]),
-      packed(index) {
-        const stored = store.packed?.(node.inputs[index] ?? '');
+      packed(index, biasIndex = -1) {
+        const [name = '', bias = ''] = [node.inputs[index], node.inputs[biasIndex]];
+        const stored = store.packed?.(name);
         if (!stored) return undefined;
         const { slice, layer, kernels } = stored;
-        const operand = builder.persistent(slice, [slice.size / 4], 'u32', node.inputs[index]);
-        return { weights: { ...layer, operand } as PackedLayer, kernels };
+        const made = stored.expand?.(builder, slice, store.half?.(bias));
+        const given = bias && !made?.bias ? nodeAccess.input(biasIndex) : undefined;
+        const operand = made?.operand ?? builder.persistent(slice, [slice.size / 4], 'u32', name);
+        return { weights: { ...layer, operand } as PackedLayer, kernels, bias: made?.bias ?? given };
       },
       output(index = 0) {
         const name = node.outputs[index];

@@ -1,6 +1,7 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
 import type { InferShape } from '../graph/shapes.ts';
 import type { Graph, Node, Tensor } from '../graph/types.ts';
+import type { Operand } from '../kernels/kernel.ts';
 import type { ActivationInput, CodesOutput, LayerKernels, PackedLayer } from '../kernels/layerFamily.ts';
 import type { Builder } from './builder.ts';
 import type { Value } from './value.ts';
@@ -34,13 +35,22 @@ interface NodeContext {
   readonly saved: Map<string, Value>;
 }
 
+export interface PackedInputs {
+  readonly weights: PackedLayer;
+  readonly kernels: LayerKernels;
+  readonly bias: Operand<'f32'> | undefined;
+}
+
 export interface ForwardContext extends NodeContext {
   /** Where the operator `canBound`: what output 0 has to be clamped to, if anything. */
   readonly bounds: Bounds | undefined;
   /** Where the operator `canAdd`: what is added to output 0 before it is clamped, of output 0's shape. */
   readonly residual: Value<'f32'> | undefined;
-  /** The weights at an input, where they are on the GPU in packed form. Then there is no `input(index)`. */
-  packed(index: number): { weights: PackedLayer; kernels: LayerKernels } | undefined;
+  /**
+   * The weights at an input, where they are on the GPU in packed form, and the bias at another, which may be too. Then
+   * there is no `input` of either. Records what they need before the layer.
+   */
+  packed(index: number, bias?: number): PackedInputs | undefined;
   /** Input 0 as the node is to quantize it, where the weights are packed as int8. Then there is no `input(0)`. */
   readonly quantizedInput: ActivationInput | undefined;
   /** Where output 0 may be written as codes too, or instead: what for. Floats are not wanted where `onlyCodes`. */

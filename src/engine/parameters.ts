@@ -3,8 +3,10 @@ import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { SEGMENT } from '../kernels/arena.ts';
+import type { Operand } from '../kernels/kernel.ts';
 import type { LayerKernels, PackedLayout } from '../kernels/layerFamily.ts';
-import type { Role } from './operator.ts';
+import type { Builder } from './builder.ts';
+import type { PackedInputs, Role } from './operator.ts';
 import { findOperator } from './registry.ts';
 import { elementsOf } from './value.ts';
 
@@ -23,6 +25,8 @@ export interface ParameterSource {
   slice(name: string): BufferSlice;
   /** The initializer in packed form; then `find` does not know it. */
   packed?(name: string): StoredLayer | undefined;
+  /** A bias in half precision, two elements per word; then `find` does not know it. Only of layers that are expanded. */
+  half?(name: string): BufferSlice | undefined;
 }
 
 /** Packed weights that lie in a buffer. */
@@ -30,6 +34,15 @@ export interface StoredLayer {
   readonly slice: BufferSlice;
   readonly layer: PackedLayout;
   readonly kernels: LayerKernels;
+  /**
+   * Where the buffer has not the kernel's words, but what these are made of: records that, and makes a float32 bias of one
+   * in half precision.
+   */
+  expand?(
+    builder: Builder,
+    slice: BufferSlice,
+    half?: BufferSlice,
+  ): Pick<PackedInputs, 'bias'> & { operand: Operand<'u32'> };
 }
 
 export type ArenaName = 'weights' | 'state' | 'constants';

@@ -23,6 +23,8 @@ export interface LayerFacts extends Int8Shape {
    * to 3 bits to a nibble. `speed`: they may take more, where that is faster.
    */
   prefer?: 'memory' | 'speed';
+  /** Bytes that the weights have in the file; by default those of all their codes. */
+  payload?: number;
 }
 
 /** Time of float32 through that of the dense forms, measured on lavapipe: 3.5 to 6 for few columns, about 1 for many. */
@@ -31,6 +33,8 @@ const DENSE_GAIN = { few: 4, many: 1 };
 const INT8_GAIN = 1.6;
 /** An estimate must promise so much more than what was measured. */
 const MARGIN = 1.15;
+/** Weights in memory may take so much more than in the file. */
+export const ABOUT = 1.05;
 
 /**
  * Chooses the form from the adapter, the shapes and the numbers alone: int8 where both sides are quantized and its kernels
@@ -46,7 +50,8 @@ export function choosePacking(adapter: ChoiceAdapter, matrix: WeightMatrix, fact
   const sparse = chooseSparse(adapter, { pattern: sparsityPattern(matrix, facts), m: facts.columns });
   const { gain = 0, bytes = 0 } = sparse;
   if (sparse.form === 'dense' || gain < MARGIN * gainOf[dense.form]) return dense;
-  const takesMore = bytes > (matrix.rows * matrix.k * (dense.form === 'float' ? 32 : bitsOf(matrix))) / 8;
+  const codes = (matrix.rows * matrix.k * (dense.form === 'float' ? 32 : bitsOf(matrix))) / 8;
+  const takesMore = bytes > Math.min(codes, (facts.payload ?? codes) * ABOUT);
   return takesMore && facts.prefer !== 'speed' ? dense : (sparse as PackingChoice);
 }
 

@@ -19,6 +19,20 @@ export type PackedLayout = Omit<DenseWeights, 'words'> | Omit<Int8Weights, 'word
 /** The weights in GPU memory. */
 export type PackedLayer = PackedOperand<DenseWeights> | PackedOperand<Int8Weights> | PackedOperand<SparseWeights>;
 
+/** Weights that lie in memory in fewer words than their kernel reads. */
+export interface StoredWeights {
+  /** The form that the kernel reads. */
+  readonly layer: PackedLayout;
+  readonly words: Uint32Array;
+  /** How they are stored. */
+  readonly coding: string;
+  /** Records what makes the kernel's words, in a temporary, and a float32 bias of one that is kept in half precision. */
+  expand(
+    recorder: Recorder,
+    call: { stored: Operand<'u32'>; halfBias?: Operand<'u32'> | undefined; label?: string },
+  ): { operand: Operand<'u32'>; bias: Operand<'f32'> | undefined };
+}
+
 /** Activations that a layer is to quantize. */
 export interface ActivationInput {
   /** Undefined where the layer before it wrote codes and nothing else. */

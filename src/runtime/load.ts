@@ -3,6 +3,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { exportedBatch } from '../graph/batch.ts';
 import type { Graph, ValueInfo } from '../graph/types.ts';
 import { type DeviceOption, deviceSource } from './devices.ts';
+import type { WeightMemory } from './packWeights.ts';
 import { keptSource, type LoadProgress, readModel } from './readModel.ts';
 import { Session } from './session.ts';
 import { type ModelSource, openSource } from './source.ts';
@@ -15,6 +16,11 @@ export interface WebLoadOptions {
    */
   device?: DeviceOption;
   onProgress?: (progress: LoadProgress) => void;
+  /**
+   * What the weights may take on the GPU. `small`: about what they take in the file; layers whose kernels need more are
+   * unpacked in every run, into memory that activations use before and after. `fast`, the default: what the kernels need.
+   */
+  weights?: WeightMemory | undefined;
   /** Samples that the first run will have; compiled ahead. Default: as exported, or 1. */
   batch?: number;
   /**
@@ -48,7 +54,7 @@ export async function load<In extends string = string, Out extends string = stri
   let session: Session | undefined;
   try {
     const opened = await openSource(await source, options.signal);
-    const read = await readModel(ready, opened, options.onProgress);
+    const read = await readModel(ready, opened, options);
     session = new Session(await acquired, read, await choices);
     const { file, graph } = read;
     const shapes = firstShapes(graph, options.batch);
@@ -56,7 +62,11 @@ export async function load<In extends string = string, Out extends string = stri
     options.signal?.throwIfAborted();
     const reopen: OpenSession = async (gpu) => {
       const tuned = await findTuned(gpu);
-      return new Session(gpu, await readModel(Promise.resolve(gpu), keptSource(file)), tuned);
+      return new Session(
+        gpu,
+        await readModel(Promise.resolve(gpu), keptSource(file), { weights: options.weights }),
+        tuned,
+      );
     };
     return new Model<In, Out>({ file, graph, session, devices, reopen, onDeviceLost: options.onDeviceLost });
   } catch (error) {

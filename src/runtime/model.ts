@@ -4,10 +4,13 @@ import { decodeModel } from '../format/decodeModel.ts';
 import type { ModelMeta } from '../format/meta.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { packedParameters } from './packModel.ts';
+import type { WeightMemory } from './packWeights.ts';
 
 export interface LoadOptions extends Pick<InferenceOptions, 'batch' | 'inputShapes' | 'tuned'> {
   /** What messages name. */
   fileName?: string;
+  /** What the weights may take on the GPU. Default: `fast`. */
+  weights?: WeightMemory;
 }
 
 export interface LoadedModel {
@@ -22,8 +25,8 @@ export interface LoadedModel {
  * @throws InputError where the file is damaged or holds what cannot be run
  */
 export async function loadModel(gpu: Gpu, bytes: Uint8Array, options: LoadOptions = {}): Promise<LoadedModel> {
-  const { fileName = 'the model', ...compile } = options;
+  const { fileName = 'the model', weights, ...compile } = options;
   const file = decodeModel(bytes, { fileName });
-  const parameters = packedParameters(gpu, file);
+  const parameters = packedParameters(gpu, file, weights);
   return { model: await InferenceModel.compile(gpu, file.graph, { ...compile, parameters }), meta: file.meta };
 }

@@ -6,7 +6,8 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph } from '../graph/types.ts';
 import type { ChoiceAdapter } from '../kernels/choosePacking.ts';
 import { layerFamily } from '../kernels/packedLayer.ts';
-import { type PackedTensor, packBy, planPacking } from './packWeights.ts';
+import { type PackedTensor, packBy, planPacking, type WeightMemory } from './packWeights.ts';
+import { SmallWeights } from './smallWeights.ts';
 import { Weights } from './weights.ts';
 
 /** A compressed file as `decodeModel` gives it. */
@@ -15,37 +16,59 @@ interface DecodedFile {
   encodings: ReadonlyMap<string, EncodedTensor>;
 }
 
-/** The weights of layers in the form in which their kernels take them on this adapter, by name. */
-export function packTensors(adapter: ChoiceAdapter, { graph, encodings }: DecodedFile): Map<string, PackedTensor> {
+/**
+ * The weights of layers in the form in which their kernels take them on this adapter, by name.
+ * @param memory what they may take on the GPU
+ */
+export function packTensors(
+  adapter: ChoiceAdapter,
+  file: DecodedFile,
+  memory: WeightMemory = 'fast',
+): Map<string, PackedTensor> {
+  return packFile(adapter, file, memory).packed;
+}
+
+function packFile(adapter: ChoiceAdapter, { graph, encodings }: DecodedFile, memory: WeightMemory) {
+  const payload = [...encodings.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  const small = memory === 'small' ? new SmallWeights(graph, payload) : undefined;
   const packed = new Map<string, PackedTensor>();
   for (const [name, use] of packableWeights(graph)) {
     const encoded = encodings.get(name);
     const tensor = graph.initializers.get(name);
     if (!encoded || !tensor) continue;
-    const plan = planPacking(adapter, encoded, tensor, use);
+    const chosen = planPacking(adapter, encoded, tensor, use, memory);
+    const plan = small ? small.adjust(chosen, encoded) : chosen;
     const { form } = plan.choice;
-    packed.set(name, packBy(form === 'float' ? undefined : layerFamily(form), plan));
+    const made = packBy(form === 'float' ? undefined : layerFamily(form), plan);
+    packed.set(name, small ? small.store(made, plan, encoded) : made);
   }
-  return packed;
+  return { packed, small };
 }
 
 /**
  * What a plan of a compressed file takes as its parameters: each time a copy of the file's weights on the GPU, packed,
  * which the plan owns.
  * @param file as it was decoded; the plan's graph must have been made from `file.graph`
+ * @param memory what the weights may take on the GPU
  */
-export function packedParameters(gpu: Gpu, file: DecodedFile): (graph: Graph) => OwnedParameters {
+export function packedParameters(
+  gpu: Gpu,
+  file: DecodedFile,
+  memory: WeightMemory = 'fast',
+): (graph: Graph) => OwnedParameters {
   // Once for all plans: packing takes longer than uploading.
-  const packed = packTensors(gpu.capabilities, file);
+  const { packed, small } = packFile(gpu.capabilities, file, memory);
   const roles = initializerRoles(file.graph);
   return (graph) => {
     const weights = new Weights(gpu, file.graph.name);
     try {
       for (const [name, tensor] of file.graph.initializers) {
-        if (tensor.dtype === 'float32' && roles.has(name) && graph.initializers.get(name)?.data === tensor.data) {
-          weights.add(name, tensor, packed.get(name));
-        }
+        if (tensor.dtype !== 'float32' || !roles.has(name)) continue;
+        if (graph.initializers.get(name)?.data !== tensor.data) continue;
+        const kind = file.encodings.get(name)?.kind ?? 'f32';
+        if (!small?.holds(name, tensor, kind)) weights.add(name, tensor, packed.get(name));
       }
+      small?.addBiases(weights);
       const { source, own } = weights.sourceFor(graph, file.graph);
       const dispose = () => {
         own.dispose();

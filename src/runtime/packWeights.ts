@@ -1,22 +1,31 @@
 import type { LayerUse } from '../engine/packing.ts';
+import type { StoredLayer } from '../engine/parameters.ts';
 import type { EncodedTensor } from '../format/encodedTensor.ts';
 import type { Tensor } from '../graph/types.ts';
 import { type ChoiceAdapter, choosePacking, type PackingChoice } from '../kernels/choosePacking.ts';
-import type { LayerFamily, LayerKernels, PackedWeights } from '../kernels/layerFamily.ts';
+import type { LayerFamily, LayerKernels, PackedWeights, StoredWeights } from '../kernels/layerFamily.ts';
 import type { WeightMatrix } from '../kernels/weightMatrix.ts';
 import { weightMatrix } from './weightMatrix.ts';
+
+/**
+ * What the weights may take on the GPU: `small`, about what they take in the file, so that those whose kernel needs more
+ * are unpacked in every run; `fast`, the default, what their kernel needs.
+ */
+export type WeightMemory = 'small' | 'fast';
 
 /** The form in which a layer's weights lie on the GPU, and why. */
 export interface PackedTensor {
   /** Undefined where they are unpacked to float32. */
   packed: { weights: PackedWeights; kernels: LayerKernels } | undefined;
+  /** What lies on the GPU in place of the words of `packed`. */
+  stored?: Omit<StoredWeights, 'expand'> & Required<Pick<StoredLayer, 'expand'>>;
   choice: PackingChoice;
 }
 
 /** A form that is chosen, and what the family of that form needs to pack the weights. */
 export interface PackingPlan {
   choice: PackingChoice;
-  /** Absent where the weights are unpacked to float32. */
+  /** Absent where no kernel of packed weights could read them. */
   matrix?: WeightMatrix;
   use: LayerUse;
 }
@@ -27,13 +36,14 @@ export function planPacking(
   encoded: EncodedTensor,
   decoded: Tensor,
   use: LayerUse,
+  memory?: WeightMemory,
 ): PackingPlan {
   const matrix = weightMatrix(encoded, decoded, use);
   if (!matrix) {
     return { choice: { form: 'float', reason: 'its scales run across the rows of the product' }, use };
   }
-  const choice = choosePacking(adapter, matrix, use);
-  return choice.form === 'float' ? { choice, use } : { choice, matrix, use };
+  const facts = memory === 'small' ? { ...use, payload: encoded.bytes } : use;
+  return { choice: choosePacking(adapter, matrix, facts), matrix, use };
 }
 
 /** Packs by the family of the form that was chosen; without one the weights stay floats. */
@@ -42,15 +52,25 @@ export function packBy(family: LayerFamily | undefined, { choice, matrix, use }:
   return { packed: { weights: family.pack(matrix, choice, use), kernels: family }, choice };
 }
 
-/** In a word or two: `int8`, `dense, 4 bits`, `2:4 sparse`. */
-export function describePacking({ packed, choice }: PackedTensor): string {
+/** Bytes on the GPU; 0 where the weights are floats. */
+export function packedBytes({ packed, stored }: PackedTensor): number {
+  return (stored ?? packed?.weights)?.words.byteLength ?? 0;
+}
+
+/** In a word or two: `int8`, `dense, 4 bits`, `2:4 sparse`; `int8 from bitmap` where the form is made in every run. */
+export function describePacking(tensor: PackedTensor): string {
+  return tensor.stored ? `${describeForm(tensor)} from ${tensor.stored.coding}` : describeForm(tensor);
+}
+
+function describeForm({ packed, choice }: PackedTensor): string {
   switch (choice.form) {
     case 'float':
       return 'float32';
     case 'int8':
       return 'int8';
     case 'dense':
-      return packed?.weights.form === 'dense' ? `dense, ${packed.weights.bits} bits` : 'dense';
+      if (packed?.weights.form !== 'dense') return 'dense';
+      return packed.weights.bits === 32 ? 'float32' : `dense, ${packed.weights.bits} bits`;
     case 'rows':
       return 'sparse rows';
     case 'nm':

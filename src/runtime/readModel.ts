@@ -11,7 +11,8 @@ import type { Graph, Tensor } from '../graph/types.ts';
 import type { ChoiceAdapter } from '../kernels/choosePacking.ts';
 import { loadFamily } from './families.ts';
 import { pause } from './pace.ts';
-import { packBy, planPacking } from './packWeights.ts';
+import { packBy, planPacking, type WeightMemory } from './packWeights.ts';
+import type { SmallWeights } from './smallWeights.ts';
 import { type OpenedSource, PIECE } from './source.ts';
 import { storedTensor } from './storedTensor.ts';
 import { checkSize, Weights } from './weights.ts';
@@ -47,10 +48,14 @@ export interface ReadModel {
 export async function readModel(
   gpu: Promise<Gpu>,
   source: OpenedSource,
-  onProgress?: (progress: LoadProgress) => void,
+  {
+    onProgress,
+    weights: memory,
+  }: { onProgress?: (progress: LoadProgress) => void; weights?: WeightMemory | undefined },
 ): Promise<ReadModel> {
   const reader = new ModelReader(source.name, source.bytes);
   const tensors: Tensor[] = [];
+  let small: SmallWeights | undefined;
   let upload: Upload | undefined;
   try {
     for await (const piece of source.pieces) {
@@ -63,6 +68,10 @@ export async function readModel(
       if (!header) continue;
       if (!upload) {
         upload = startUpload(await gpu, header, source.name);
+        if (memory === 'small') {
+          const { SmallWeights } = await import('./smallWeights.ts');
+          small = new SmallWeights(upload.graph, header.payloadBytes);
+        }
         await pause();
       }
       for (const arrived of reader.take()) {
@@ -70,10 +79,12 @@ export async function readModel(
         const { index } = arrived;
         const { name } = arrived.tensor;
         const use = upload.layers.get(name);
-        const plan = use && planPacking(upload.adapter, arrived.tensor, tensor, use);
-        const packed = plan && packBy(await loadFamily(plan.choice.form), plan);
+        let plan = use && planPacking(upload.adapter, arrived.tensor, tensor, use, memory);
+        if (plan && small) plan = small.adjust(plan, arrived.tensor);
+        let packed = plan && packBy(await loadFamily(plan.choice.form), plan);
+        if (packed && plan && small) packed = small.store(packed, plan, arrived.tensor);
         const isThere = upload.names.has(name);
-        if (isThere) upload.weights.add(name, tensor, packed);
+        if (isThere && !small?.holds(name, tensor, arrived.tensor.kind)) upload.weights.add(name, tensor, packed);
         tensors[index] = isThere ? storedTensor(tensor, () => decodeArrived(reader.again(index)).data) : tensor;
         await pause();
       }
@@ -85,6 +96,7 @@ export async function readModel(
     // A file without a payload has had no piece after its header.
     upload ??= startUpload(await gpu, header, source.name);
     const { weights } = upload;
+    small?.addBiases(weights);
     // Once for all plans; files that wgslim wrote have nothing to fold.
     const unfolded = assembleGraph(header, tensors, source.name);
     const graph = foldBatchNorm(unfolded);
@@ -111,6 +123,8 @@ export function keptSource({ name, bytes }: KeptFile): OpenedSource {
 }
 
 interface Upload {
+  /** Before any tensor is there. */
+  graph: Graph;
   adapter: ChoiceAdapter;
   weights: Weights;
   /** Of the float tensors that some node reads on the GPU. */
@@ -131,7 +145,7 @@ function startUpload(gpu: Gpu, header: ModelHeader, file: string): Upload {
     const floats = 4 * numel(shape);
     checkSize(gpu.capabilities, `${file}: tensor ${name}`, layers.has(name) ? Math.min(bytes, floats) : floats);
   }
-  return { adapter: gpu.capabilities, weights: new Weights(gpu, file), names, layers };
+  return { graph, adapter: gpu.capabilities, weights: new Weights(gpu, file), names, layers };
 }
 
 /** The graph before any tensor is there. */

@@ -16,6 +16,8 @@ export class Weights {
   readonly #file: string;
   readonly #slices = new Map<string, BufferSlice>();
   readonly #packed = new Map<string, Omit<StoredLayer, 'slice'>>();
+  /** Of the biases that are kept in half precision: the weights of the layers that read them. */
+  readonly #halves = new Map<string, readonly string[]>();
   readonly #used = new Set<string>();
   #bytes = 0;
 
@@ -34,10 +36,25 @@ export class Weights {
     let data = tensor.data;
     if (packed?.packed) {
       // The words are on the GPU from here on, and in the file.
-      const { words, ...layer } = packed.packed.weights;
-      this.#packed.set(name, { layer, kernels: packed.packed.kernels });
-      data = words;
+      const { kernels, weights } = packed.packed;
+      const { words, ...layer } = weights;
+      const { stored } = packed;
+      this.#packed.set(name, stored ? { kernels, ...stored } : { kernels, layer });
+      data = stored?.words ?? words;
     }
+    this.#upload(name, data);
+  }
+
+  /**
+   * Puts a bias on the GPU in half precision, two elements per word.
+   * @param layers names of the weights of the layers that read it, which every run expands
+   */
+  addHalf(name: string, words: Uint32Array, layers: readonly string[]): void {
+    this.#halves.set(name, layers);
+    this.#upload(name, words);
+  }
+
+  #upload(name: string, data: Tensor['data']): void {
     checkSize(this.#gpu.capabilities, `${this.#file}: tensor ${name}`, data.byteLength);
     const buffer = this.#gpu.buffers.create(data.byteLength, name);
     this.#bytes += buffer.size;
@@ -52,7 +69,10 @@ export class Weights {
   }
 
   #isShared(graph: Graph, file: Graph, name: string): boolean {
-    return this.#slices.has(name) && graph.initializers.get(name) === file.initializers.get(name);
+    const isKept = (tensor: string) =>
+      this.#slices.has(tensor) && graph.initializers.get(tensor) === file.initializers.get(tensor);
+    // Where folding has replaced the weights, there is nothing that expands the bias.
+    return isKept(name) && (this.#halves.get(name) ?? []).every(isKept);
   }
 
   /**
@@ -71,7 +91,7 @@ export class Weights {
     };
     const source: ParameterSource = {
       find: (name) => {
-        if (layerOf(name)) return undefined;
+        if (layerOf(name) || (isShared(name) && this.#halves.has(name))) return undefined;
         return isShared(name) ? graph.initializers.get(name) : own.find(name);
       },
       slice: (name) => (isShared(name) ? shared(name) : own.slice(name)),
@@ -79,6 +99,7 @@ export class Weights {
         const layer = layerOf(name);
         return layer && { ...layer, slice: shared(name) };
       },
+      half: (name) => (isShared(name) && this.#halves.has(name) ? shared(name) : undefined),
     };
     return { source, own };
   }

@@ -17,6 +17,7 @@ import { CLASSES, SIDE, tinyGraph } from '../cli/fixture.ts';
 import { sketchGraph } from '../onnx/build.ts';
 import { runOnnxruntime } from '../onnx/ort.ts';
 import { testGpu } from '../support/gpu.ts';
+import { relativeError } from '../support/numbers.ts';
 
 const META = { classNames: ['a', 'b', 'c'], preprocess: { scale: 1 / 255, mean: [0.4], std: [0.3], channels: 'rgb' } };
 const file = (graph = tinyGraph()) => deployToBytes(graph, 'float32', META);
@@ -250,6 +251,27 @@ describe('memory', () => {
     expect(gpu.buffers.statistics).toMatchObject({ bytes: before.bytes, buffers: before.buffers });
     await expect(model.run(pixels(1))).rejects.toThrow(/disposed/);
     model.dispose();
+  });
+
+  it('has small weights where asked for, and the same outputs', async () => {
+    const graph = tinyGraph();
+    const initializers = new Map(graph.initializers);
+    for (const [name, tensor] of initializers) {
+      if (tensor.shape.length < 2) continue;
+      const data = (tensor.data as Float32Array).map((value, i) => (i % 5 === 0 ? value : 0));
+      initializers.set(name, floatTensor(tensor.shape, data));
+    }
+    const bytes = roundWeights({ ...graph, initializers }, 4, {});
+    const payload = [...decodeModel(bytes, { fileName: 'tiny' }).encodings.values()].reduce((n, t) => n + t.bytes, 0);
+    const x = pixels(3);
+    const fast = await load(bytes, await onTestGpu());
+    const small = await load(trickle(bytes), { ...(await onTestGpu()), weights: 'small' });
+    const expected = (await fast.run(x)).logits!;
+    expect(relativeError((await small.run(x)).logits!, expected)).toBeLessThan(1e-5);
+    expect(small.memory().weights).toBeGreaterThan(0.9 * payload);
+    expect(small.memory().weights).toBeLessThan(fast.memory().weights);
+    fast.dispose();
+    small.dispose();
   });
 
   it.each([0, 1, 2, 4])('is all freed where a run is under way, whose model goes %i turns later', async (turns) => {

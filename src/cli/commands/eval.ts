@@ -3,7 +3,14 @@ import { packedParameters } from '../../runtime/packModel.ts';
 import { evaluate } from '../../train/evaluate.ts';
 import { openData } from '../data.ts';
 import { addDataOptions, type DataFlags, readDataFlags } from '../dataFlags.ts';
-import { addBatchOption, addGpuOptions, type BatchFlags, type GpuFlags } from '../flags.ts';
+import {
+  addBatchOption,
+  addGpuOptions,
+  addWeightsOption,
+  type BatchFlags,
+  type GpuFlags,
+  type WeightsFlags,
+} from '../flags.ts';
 import { adapterName, withGpu } from '../gpu.ts';
 import { addModelOptions, checkClassifier, type ModelFlags, openModel } from '../model.ts';
 import { printResult } from '../output.ts';
@@ -14,8 +21,10 @@ import { formatCount, formatPercent, formatSeconds } from '../text.ts';
 export function addEvalCommand(program: Command): void {
   addGpuOptions(
     addBatchOption(
-      addModelOptions(
-        addDataOptions(program.command('eval').argument('<model>', 'an .onnx file or a compressed file')),
+      addWeightsOption(
+        addModelOptions(
+          addDataOptions(program.command('eval').argument('<model>', 'an .onnx file or a compressed file')),
+        ),
       ),
     ),
   )
@@ -31,7 +40,10 @@ Examples:
     .action(evalModel);
 }
 
-async function evalModel(path: string, flags: DataFlags & GpuFlags & BatchFlags & ModelFlags): Promise<void> {
+async function evalModel(
+  path: string,
+  flags: DataFlags & GpuFlags & BatchFlags & ModelFlags & WeightsFlags,
+): Promise<void> {
   const model = await openModel(path, flags);
   const classifier = checkClassifier(model);
   const choice = await readDataFlags(flags, model.preprocess);
@@ -40,7 +52,7 @@ async function evalModel(path: string, flags: DataFlags & GpuFlags & BatchFlags 
     const progress = createProgress(flags);
     const evaluation = await evaluate(gpu, model.graph, dataset, {
       preprocess,
-      ...(model.compressed && { parameters: packedParameters(gpu, model.compressed) }),
+      ...(model.compressed && { parameters: packedParameters(gpu, model.compressed, flags.weights) }),
       ...(flags.batch && { batch: flags.batch }),
       onProgress: (done, total) => progress.update({ label: 'evaluate', done, total }),
     }).finally(() => progress.stop());

@@ -7,15 +7,15 @@ import { inspectGraph, type LayerSummary, learntNames } from '../../graph/inspec
 import { specialize } from '../../graph/specialize.ts';
 import type { Graph } from '../../graph/types.ts';
 import { packTensors } from '../../runtime/packModel.ts';
-import { describePacking, type PackedTensor } from '../../runtime/packWeights.ts';
-import { addCommonOptions, type CommonFlags } from '../flags.ts';
+import { describePacking, type PackedTensor, type WeightMemory } from '../../runtime/packWeights.ts';
+import { addCommonOptions, addWeightsOption, type CommonFlags, type WeightsFlags } from '../flags.ts';
 import { addModelOptions, type ModelFlags, namingFile, type OpenedModel, openModel } from '../model.ts';
 import { printResult } from '../output.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { formatBytes, formatCount, formatPercent, formatShape } from '../text.ts';
 
 export function addInspectCommand(program: Command): void {
-  addCommonOptions(addModelOptions(program.command('inspect')))
+  addCommonOptions(addWeightsOption(addModelOptions(program.command('inspect'))))
     .argument('<model>', 'an .onnx file or a compressed file')
     .summary('list layers, shapes, parameters, MACs, bytes, sparsity and precision')
     .description(
@@ -36,9 +36,9 @@ export interface InspectedLayer extends LayerSummary {
   kernel?: { form: string; reason: string };
 }
 
-async function inspect(path: string, flags: CommonFlags & ModelFlags): Promise<void> {
+async function inspect(path: string, flags: CommonFlags & ModelFlags & WeightsFlags): Promise<void> {
   const model = await openModel(path, flags);
-  const layers = inspectLayers(model);
+  const layers = inspectLayers(model, flags.weights);
   const total = (field: 'parameters' | 'nonzero' | 'macs') => layers.reduce((sum, layer) => sum + layer[field], 0);
   const document = {
     model: path,
@@ -52,14 +52,14 @@ async function inspect(path: string, flags: CommonFlags & ModelFlags): Promise<v
   await printResult(flags, document, describe(model, document));
 }
 
-export function inspectLayers({ path, graph, compressed }: OpenedModel): InspectedLayer[] {
+export function inspectLayers({ path, graph, compressed }: OpenedModel, weights?: WeightMemory): InspectedLayer[] {
   const lookup = (op: string) => inferOperator(op) ?? inferShapeOfOperator(op);
   const { fixed, summaries } = namingFile(path, () => ({
     // As `inspectGraph` sees it: constants folded, so that every weight is an input of its layer.
     fixed: specialize(graph, lookup, { batch: 1 }).graph,
     summaries: inspectGraph(graph, lookup),
   }));
-  const packed = compressed ? packTensors({ kind: 'gpu' }, compressed) : new Map<string, PackedTensor>();
+  const packed = compressed ? packTensors({ kind: 'gpu' }, compressed, weights) : new Map<string, PackedTensor>();
   const nodes = new Map(fixed.nodes.map((node) => [node.name, node]));
   const counted = new Set<string>();
   return summaries.map((summary) => {

@@ -4,9 +4,16 @@ import { writeFileAtomic } from '../../format/node.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { InputError } from '../../graph/errors.ts';
 import { packTensors } from '../../runtime/packModel.ts';
-import { describePacking } from '../../runtime/packWeights.ts';
+import { describePacking, packedBytes, type WeightMemory } from '../../runtime/packWeights.ts';
 import { addPreprocessOptions, type DataFlags } from '../dataFlags.ts';
-import { addBatchOption, addGpuOptions, type BatchFlags, wholeNumber } from '../flags.ts';
+import {
+  addBatchOption,
+  addGpuOptions,
+  addWeightsOption,
+  type BatchFlags,
+  type WeightsFlags,
+  wholeNumber,
+} from '../flags.ts';
 import { adapterName } from '../gpu.ts';
 import { addModelOptions, type ModelFlags, openModel } from '../model.ts';
 import { printResult } from '../output.ts';
@@ -21,7 +28,13 @@ import { runShader } from '../profile/shaderRun.ts';
 import { describeProfile } from '../profile/text.ts';
 import { profileTrace } from '../profile/trace.ts';
 
-interface ProfileFlags extends Omit<DataFlags, 'data'>, MeasureFlags, BatchFlags, ModelFlags, ShaderFlags {
+interface ProfileFlags
+  extends Omit<DataFlags, 'data'>,
+    MeasureFlags,
+    BatchFlags,
+    ModelFlags,
+    WeightsFlags,
+    ShaderFlags {
   data?: string;
   train?: boolean;
   layers?: boolean;
@@ -46,7 +59,7 @@ export function addProfileCommand(program: Command): void {
     .option('--fresh-roof', 'measure the adapter’s peak rates again')
     .option('--trace <out.json>', 'write a Chrome trace, for Perfetto', fileName)
     .option('--html <out.html>', 'write a page with the time per layer, a roofline plot and memory', fileName);
-  addGpuOptions(addShaderOptions(addBatchOption(addModelOptions(addPreprocessOptions(command)))))
+  addGpuOptions(addWeightsOption(addShaderOptions(addBatchOption(addModelOptions(addPreprocessOptions(command))))))
     .summary('show where GPU time goes, per kernel, and how far from the adapter’s limit')
     .description(
       `Runs a model, or with --train a training step, and prints per kernel the GPU time, arithmetic rate, bandwidth and the fraction of the adapter’s measured roof. The batch is ${BATCH} unless --batch says otherwise. With --shader it does so for a WGSL file of your own, on generated inputs.`,
@@ -103,12 +116,14 @@ async function profileModel(path: string, flags: ProfileFlags): Promise<void> {
   }
   const model = await openModel(path, flags);
   const batch = flags.batch ?? BATCH;
-  const prepared = flags.train ? await prepareTraining(model, flags, batch) : prepareInference(model, batch);
+  const prepared = flags.train
+    ? await prepareTraining(model, flags, batch)
+    : prepareInference(model, batch, flags.weights);
   await measure(flags, prepared, async ({ plan, memory, live }, measured, gpu) => {
     const facts = flags.advice ? await factsOfPlan(plan.dispatches) : undefined;
     const advice = facts?.flatMap((kernel) => adviseOn(kernel, gpu.capabilities));
     const mode = flags.train ? ('training' as const) : ('inference' as const);
-    const weights = !flags.train && model.compressed ? packedWeights(gpu, model.compressed) : undefined;
+    const weights = !flags.train && model.compressed ? packedWeights(gpu, model.compressed, flags.weights) : undefined;
     const head = { model: path, mode, batch, adapter: adapterName(gpu), memory, live };
     const found = { ...(advice && { advice }), ...(weights && { weights }) };
     await report(flags, profileDocument({ ...head, ...found }, measured), measured);
@@ -116,12 +131,12 @@ async function profileModel(path: string, flags: ProfileFlags): Promise<void> {
 }
 
 /** How the layers' weights of a compressed file are run on this adapter. */
-function packedWeights(gpu: Gpu, file: CompressedModel): PackedWeight[] {
-  return [...packTensors(gpu.capabilities, file)].map(([name, packed]) => ({
+function packedWeights(gpu: Gpu, file: CompressedModel, memory: WeightMemory): PackedWeight[] {
+  return [...packTensors(gpu.capabilities, file, memory)].map(([name, packed]) => ({
     name,
     form: describePacking(packed),
     reason: packed.choice.reason,
-    bytes: packed.packed ? 4 * packed.packed.weights.words.length : 0,
+    bytes: packedBytes(packed),
   }));
 }
 

@@ -4,6 +4,7 @@ import { prepareGraph } from '../../engine/prepare.ts';
 import { elementsOf } from '../../engine/value.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { packedParameters } from '../../runtime/packModel.ts';
+import type { WeightMemory } from '../../runtime/packWeights.ts';
 import { memoryDataset } from '../../train/data/dataset.ts';
 import { defaultPreprocess, labelOffsetFor } from '../../train/data/preprocess.ts';
 import { TrainingFeed } from '../../train/feed.ts';
@@ -14,12 +15,16 @@ import { type ClassifierShape, checkClassifier, namingFile, type OpenedModel } f
 import type { Subject } from './measure.ts';
 
 /** Checks everything that can be checked before a GPU is touched, and returns what compiles the rest. */
-export function prepareInference(model: OpenedModel, batch: number): (gpu: Gpu) => Promise<Subject> {
+export function prepareInference(
+  model: OpenedModel,
+  batch: number,
+  weights?: WeightMemory,
+): (gpu: Gpu) => Promise<Subject> {
   namingFile(model.path, () => prepareGraph(model.graph, { batch }));
   return async (gpu) => {
     const compiled = await InferenceModel.compile(gpu, model.graph, {
       batch,
-      ...(model.compressed && { parameters: packedParameters(gpu, model.compressed) }),
+      ...(model.compressed && { parameters: packedParameters(gpu, model.compressed, weights) }),
     });
     for (const { name, shape } of compiled.inputs) compiled.write(name, generated(elementsOf(shape)));
     return compiled;

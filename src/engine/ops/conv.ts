@@ -33,13 +33,12 @@ async function loadAlternatives({ graph, capabilities, formOf }: PlanUse): Promi
 function forward(context: ForwardContext): void {
   const { builder, saved } = context;
   const shape = geometry(context);
-  const bias = context.hasInput(BIAS) ? context.input(BIAS) : undefined;
-  const packed = context.packed(WEIGHTS);
+  const packed = context.packed(WEIGHTS, BIAS);
   if (packed) {
     const { residual, bounds } = context;
     const label = 'convolution';
     const x = context.quantizedInput ?? context.input(X);
-    const { weights, kernels } = packed;
+    const { weights, kernels, bias } = packed;
     const codes = kernels.writesCodes ? context.codesOutput : undefined;
     const out = codes?.onlyCodes ? undefined : context.output();
     kernels.conv(builder, { x, weights, bias, residual, out, codes, shape, ...bounds, alternatives, label });
@@ -54,7 +53,7 @@ function forward(context: ForwardContext): void {
     x,
     padded,
     weights: context.input(WEIGHTS),
-    bias,
+    bias: context.hasInput(BIAS) ? context.input(BIAS) : undefined,
     residual: context.residual,
     out,
     shape,

@@ -21,9 +21,9 @@ function geometry(context: ForwardContext | BackwardContext) {
 
 function forward(context: ForwardContext): void {
   const { m, n, k, transA, transB, alpha, beta } = geometry(context);
-  const packed = context.packed(B);
+  const packed = context.packed(B, C);
   if (packed) {
-    const bias = context.hasInput(C) ? context.input(C) : undefined;
+    const { bias } = packed;
     packed.kernels.product(context.builder, {
       ...{ weights: packed.weights, x: context.quantizedInput ?? context.input(A), bias, out: context.output(), m },
       ...context.bounds,

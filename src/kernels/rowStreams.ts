@@ -1,0 +1,264 @@
+import { float16ToNumber, numberToFloat16 } from './float16.ts';
+import { halfWords } from './halfWords.ts';
+import type { RowLayout } from './rowLayout.ts';
+
+/**
+ * Rows of fields as bit streams that are decoded independently of one another, by shaders/expand/expand_rows.wgsl: stream
+ * s has rows s, s + streams, s + 2·streams, …, each term of a row in the order of its slots. A stream begins at any bit,
+ * and its least significant bits come first.
+ */
+export interface RowStreams {
+  readonly coding: CodingName;
+  readonly streams: number;
+  /** Bits of a row where all have the same, and each a stream of its own; else 0. */
+  readonly rowBits: number;
+  /** Bits of a value, to which `low` is added. */
+  readonly valueBits: number;
+  readonly low: number;
+  /** Bits of a gap's symbol; 0 where there are none. */
+  readonly gapBits: number;
+  /** Words at which the parts begin: scales, what is copied as it is, streams. The starts of the streams come first, if any. */
+  readonly at: { readonly scales: number; readonly tail: number; readonly payload: number };
+  readonly tailWords: number;
+  /** All rows have one scale. */
+  readonly sharedScale: boolean;
+  readonly halfScales: boolean;
+  readonly words: Uint32Array;
+}
+
+/** The fields of a matrix: `levels` by element, 0 where there is nothing to store in a sparse coding. */
+export interface RowFields {
+  readonly layout: RowLayout;
+  readonly levels: Int32Array;
+  /** What is added to a level to make the field. */
+  readonly offset: number;
+  /** Levels are any 16 or 32 bits rather than numbers. */
+  readonly floatBits?: 16 | 32;
+  /** One for each row; empty where the form has none. */
+  readonly scale: Float32Array;
+  /** Words that a kernel reads as they are. */
+  readonly tail: Uint32Array;
+}
+
+interface Coding {
+  /** The shader's tunable. */
+  readonly tunable: number;
+  /** Terms take the same bits all: rows need no starts. */
+  readonly isEven?: boolean;
+  /** Bits of a term, at most, besides its value. */
+  most(gapBits: number): number;
+  /** Bits of all streams, about. */
+  bits(fields: CodedFields): number;
+  /** Bits of a symbol for the terms between values. */
+  gapBits?(fields: CodedFields): number;
+  /** Begins a stream: the writer of its levels, and of its end. */
+  open(put: (value: number, bits: number) => void, coded: CodedFields, gapBits: number): StreamWriter;
+}
+
+interface StreamWriter {
+  add(level: number): void;
+  close(): void;
+}
+
+interface CodedFields {
+  readonly rowTerms: number;
+  readonly terms: number;
+  readonly nonzeros: number;
+  readonly valueBits: number;
+  readonly low: number;
+  /** Zeros before each value, in the order of rows. */
+  readonly gaps: () => Uint32Array;
+}
+
+/** Adding a coding: here, and a branch of `next_field` in the shader. */
+export const CODINGS = {
+  /** Every term is a value. */
+  packed: {
+    tunable: 0,
+    isEven: true,
+    most: () => 0,
+    bits: ({ terms, valueBits }) => terms * valueBits,
+    open: (put, { valueBits, low }) => ({ add: (level) => put(level - low, valueBits), close() {} }),
+  },
+  /** A bit says whether a value follows. */
+  bitmap: {
+    tunable: 1,
+    most: () => 1,
+    bits: ({ terms, nonzeros, valueBits }) => terms + nonzeros * valueBits,
+    open: (put, { valueBits, low }) => ({
+      add(level) {
+        put(level === 0 ? 0 : 1, 1);
+        if (level !== 0) put(level - low, valueBits);
+      },
+      close() {},
+    }),
+  },
+  /**
+   * Symbols of `gapBits` bits, M = 2^gapBits − 1: a symbol below M is so many zeros and then a value, whose bits follow; M
+   * is M zeros. The last symbol may stand for more zeros than are left.
+   */
+  gap: {
+    tunable: 2,
+    most: (gapBits) => gapBits,
+    bits: (fields) => gapCost(fields, bestGapBits(fields)) + fields.nonzeros * fields.valueBits,
+    gapBits: bestGapBits,
+    open(put, { valueBits, low }, gapBits) {
+      const filler = (1 << gapBits) - 1;
+      let zeros = 0;
+      return {
+        add(level) {
+          if (level === 0) {
+            zeros++;
+            return;
+          }
+          for (; zeros >= filler; zeros -= filler) put(filler, gapBits);
+          put(zeros, gapBits);
+          put(level - low, valueBits);
+          zeros = 0;
+        },
+        close() {
+          for (; zeros > 0; zeros -= filler) put(filler, gapBits);
+        },
+      };
+    },
+  },
+} as const satisfies Record<string, Coding>;
+
+export type CodingName = keyof typeof CODINGS;
+
+function gapCost({ gaps }: CodedFields, bits: number): number {
+  const filler = (1 << bits) - 1;
+  return gaps().reduce((sum, gap) => sum + bits * (1 + Math.floor(gap / filler)), 0);
+}
+
+function bestGapBits(fields: CodedFields): number {
+  const costs = [1, 2, 3, 4, 5, 6, 7, 8].map((bits) => gapCost(fields, bits));
+  return 1 + costs.indexOf(Math.min(...costs));
+}
+
+/** Starts of streams take this share of the streams: more streams keep more invocations busy. */
+const STARTS = 0.02;
+/** Codings are listed from the quickest to decode: one that takes no more than this is taken before those after it. */
+const SIMPLER = 1.01;
+
+/** Writes the fields in the coding that takes least. */
+export function encodeRows(fields: RowFields, only?: CodingName): RowStreams {
+  const { layout, levels, scale, tail } = fields;
+  const coded = measure(fields);
+  const names = only ? [only] : (Object.keys(CODINGS) as CodingName[]);
+  const sizes = names.map((name) => CODINGS[name].bits(coded));
+  const least = Math.min(...sizes);
+  const name = names[sizes.findIndex((size) => size <= SIMPLER * least)] as CodingName;
+  const coding: Coding = CODINGS[name];
+  const gapBits = coding.gapBits?.(coded) ?? 0;
+  const rowBits = coding.isEven ? coded.valueBits * coded.rowTerms : 0;
+  const streams = coding.isEven ? layout.rows : Math.max(1, Math.min(layout.rows, Math.floor((STARTS * least) / 32)));
+  const starts = new Uint32Array(streams);
+  const writer = new BitWriter();
+  for (let stream = 0; stream < streams; stream++) {
+    starts[stream] = writer.bits;
+    const opened = coding.open((value, bits) => writer.put(value, bits), coded, gapBits);
+    for (let row = stream; row < layout.rows; row += streams) {
+      for (const element of elements(layout, row)) opened.add(element < 0 ? 0 : levels[element]!);
+    }
+    opened.close();
+  }
+  const sharedScale = scale.length > 0 && scale.every((value) => Object.is(value, scale[0]));
+  const scales = sharedScale ? scale.subarray(0, 1) : scale;
+  const halfScales = scales.every((value) => Object.is(float16ToNumber(numberToFloat16(value)), value));
+  const scaleWords = halfScales ? halfWords(scales) : new Uint32Array(scales.slice().buffer);
+  const scalesAt = coding.isEven ? 0 : streams;
+  const at = {
+    scales: scalesAt,
+    tail: scalesAt + scaleWords.length,
+    payload: scalesAt + scaleWords.length + tail.length,
+  };
+  return {
+    ...{ coding: name, streams, rowBits, valueBits: coded.valueBits, low: coded.low + fields.offset, gapBits, at },
+    ...{ tailWords: tail.length, sharedScale, halfScales },
+    words: concat([starts.subarray(0, scalesAt), scaleWords, tail, writer.finish()]),
+  };
+}
+
+/** Elements of a row's slots that have a term. */
+function* elements(layout: RowLayout, row: number): Generator<number> {
+  const { slots, tapSlots, tapTerms } = layout;
+  for (let tap = 0; tap < slots; tap += tapSlots) {
+    for (let i = 0; i < tapTerms && tap + i < slots; i++) yield layout.element(row, tap + i);
+  }
+}
+
+function measure({ layout, levels, floatBits }: RowFields): CodedFields {
+  const { rows, slots, tapSlots, tapTerms } = layout;
+  let low = 0;
+  let high = 0;
+  let nonzeros = 0;
+  for (const level of levels) {
+    if (level !== 0) nonzeros++;
+    low = Math.min(low, level);
+    high = Math.max(high, level);
+  }
+  if (floatBits !== undefined) low = 0;
+  const rowTerms = Math.ceil(slots / tapSlots) * tapTerms;
+  let gaps: Uint32Array | undefined;
+  const measureGaps = () => {
+    const found = new Uint32Array(nonzeros);
+    let at = 0;
+    let zeros = 0;
+    for (let row = 0; row < rows; row++) {
+      for (const element of elements(layout, row)) {
+        if (element >= 0 && levels[element] !== 0) {
+          found[at++] = zeros;
+          zeros = 0;
+        } else zeros++;
+      }
+    }
+    return found;
+  };
+  return {
+    rowTerms,
+    terms: rows * rowTerms,
+    nonzeros,
+    low,
+    valueBits: floatBits ?? Math.max(1, Math.ceil(Math.log2(high - low + 1))),
+    gaps: () => {
+      gaps ??= measureGaps();
+      return gaps;
+    },
+  };
+}
+
+function concat(parts: readonly Uint32Array[]): Uint32Array {
+  const words = new Uint32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    words.set(part, at);
+    at += part.length;
+  }
+  return words;
+}
+
+/** Values of 1 to 32 bits, one after another, the least significant bit first. */
+class BitWriter {
+  #words = new Uint32Array(64);
+  bits = 0;
+
+  put(value: number, bits: number): void {
+    const word = this.bits >>> 5;
+    const shift = this.bits & 31;
+    // One word more is read than written.
+    if (word + 2 >= this.#words.length) {
+      const larger = new Uint32Array(2 * this.#words.length);
+      larger.set(this.#words);
+      this.#words = larger;
+    }
+    this.#words[word]! |= value << shift;
+    if (shift + bits > 32) this.#words[word + 1]! |= value >>> (32 - shift);
+    this.bits += bits;
+  }
+
+  /** The words, and one of zeros behind them. */
+  finish(): Uint32Array {
+    return this.#words.slice(0, Math.ceil(this.bits / 32) + 1);
+  }
+}

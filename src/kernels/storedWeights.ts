@@ -1,0 +1,129 @@
+import { type DenseWeights, packDense } from './denseWeights.ts';
+import { expandRows, type RowExpansion } from './expandRows.ts';
+import type { Int8Weights } from './int8Weights.ts';
+import type { PackedWeights, StoredWeights } from './layerFamily.ts';
+import { denseRowLayout, int8RowLayout } from './rowLayout.ts';
+import { type CodingName, encodeRows, type RowFields } from './rowStreams.ts';
+import { groupsPerRow, type WeightMatrix } from './weightMatrix.ts';
+
+/**
+ * Keeps a layer's weights smaller than its kernel reads them: as streams of rows, from which every run makes the words of
+ * the form in a temporary, which shares memory with activations.
+ * @param weights the form that its kernel reads
+ * @param only the coding; by default the one that takes least
+ * @returns undefined where the form cannot be made of streams (sparse ones, codes without a common zero), or where these
+ * would take as much
+ */
+export function storeWeights(
+  matrix: WeightMatrix,
+  weights: PackedWeights,
+  only?: CodingName,
+): StoredWeights | undefined {
+  if (matrix.rows * matrix.k === 0) return undefined;
+  const made =
+    weights.form === 'int8' ? int8Fields(matrix, weights) : weights.form === 'dense' ? denseFields(matrix) : undefined;
+  if (!made) return undefined;
+  const { fields, form, ...expansion } = made;
+  const { words, ...streams } = encodeRows(fields, only);
+  if (words.length >= weights.words.length && !only) return undefined;
+  const { words: own, ...layer } = form;
+  const whole: RowExpansion = {
+    ...{ ...expansion, layout: fields.layout, streams, zero: fields.offset, words: own.length },
+  };
+  return {
+    layer,
+    words,
+    coding: streams.coding,
+    expand: (recorder, call) => expandRows(recorder, whole, { ...call, biasRows: matrix.rows }),
+  };
+}
+
+type Made = Pick<RowExpansion, 'scales' | 'paddedScales' | 'out'> & { fields: RowFields; form: PackedWeights };
+
+function int8Fields(matrix: WeightMatrix, form: Int8Weights): Made | undefined {
+  const { rows, values } = matrix;
+  if (values.kind !== 'int') return undefined;
+  return {
+    fields: {
+      ...{ layout: int8RowLayout(form), levels: levelsOf(matrix), offset: 0, scale: values.scale.subarray(0, rows) },
+      tail: new Uint32Array(0),
+    },
+    form,
+    scales: rows,
+    paddedScales: 4 * Math.ceil(rows / 4),
+    out: { ...form.at, tail: 0 },
+  };
+}
+
+function denseFields(matrix: WeightMatrix): Made | undefined {
+  const { rows, k, values } = matrix;
+  const none = { scales: 0, paddedScales: 0, out: { scales: 0, sums: undefined, tail: 0 } };
+  const empty = { offset: 0, scale: new Float32Array(0), tail: new Uint32Array(0) };
+  if (values.kind === 'f32' || values.kind === 'f16') {
+    const form = packDense(matrix);
+    return {
+      fields: {
+        ...empty,
+        layout: layoutOf(form),
+        levels: floatLevels(values),
+        floatBits: values.kind === 'f32' ? 32 : 16,
+      },
+      form,
+      ...none,
+    };
+  }
+  if (values.kind !== 'int') return undefined;
+  const levels = levelsOf(matrix);
+  const bits = planeBits(levels);
+  if (bits === undefined) return undefined;
+  const hasOneScale = groupsPerRow(matrix, values.group) <= 1;
+  const { zero: _, ...rest } = values;
+  const form = packDense({
+    ...{ rows, k },
+    values: { ...rest, bits, codes: Int16Array.from(levels), halfScale: values.halfScale && !hasOneScale },
+  });
+  const fields = { levels, layout: layoutOf(form), offset: 2 ** (bits - 1) };
+  if (!hasOneScale) {
+    const tail = form.words.subarray(form.at.scales);
+    return { fields: { ...empty, ...fields, tail }, form, ...none, out: { ...none.out, tail: form.at.scales } };
+  }
+  return {
+    fields: { ...empty, ...fields, scale: values.scale.subarray(0, rows) },
+    form,
+    ...{ scales: rows, paddedScales: rows, out: { ...none.out, scales: form.at.scales } },
+  };
+}
+
+const layoutOf = (form: DenseWeights) => denseRowLayout(form) as NonNullable<ReturnType<typeof denseRowLayout>>;
+
+/** Codes less their zero points. */
+function levelsOf(matrix: WeightMatrix): Int32Array {
+  const { rows, k, values } = matrix;
+  if (values.kind !== 'int') throw new Error(`Weights of ${values.kind} have no levels`);
+  const levels = Int32Array.from(values.codes);
+  if (!values.zero) return levels;
+  const groups = groupsPerRow(matrix, values.group);
+  for (let row = 0; row < rows; row++) {
+    for (let i = 0; i < k; i++) levels[row * k + i]! -= values.zero[row * groups + Math.floor(i / values.group)]!;
+  }
+  return levels;
+}
+
+/** Bits of the floats; of either zero, none. */
+function floatLevels(values: Extract<WeightMatrix['values'], { kind: 'f32' | 'f16' }>): Int32Array {
+  if (values.kind === 'f16') return Int32Array.from(values.data, (half) => (half & 0x7fff ? half : 0));
+  const bits = new Int32Array(values.data.slice().buffer);
+  for (let i = 0; i < bits.length; i++) if (values.data[i] === 0) bits[i] = 0;
+  return bits;
+}
+
+/** Bits of a plane that holds the levels around its middle code. */
+function planeBits(levels: Int32Array): number | undefined {
+  let low = 0;
+  let high = 0;
+  for (const level of levels) {
+    low = Math.min(low, level);
+    high = Math.max(high, level);
+  }
+  return [1, 2, 4, 8].find((bits) => low >= -(2 ** (bits - 1)) && high < 2 ** (bits - 1));
+}
