@@ -25,6 +25,12 @@ export interface Profile {
   dispatches: DispatchProfile[];
   /** Sum of the dispatches' medians, µs; undefined where they were not timed. */
   gpuMicroseconds: number | undefined;
+  /**
+   * GPU times of the dispatches through the wall time of the same replay, from its encoding until it is known to be done:
+   * the median over replays. (Not `gpuMicroseconds` through a wall time: a median per dispatch leaves out interruptions
+   * that a whole replay rarely escapes.)
+   */
+  gpuShare: number | undefined;
   /** Median wall time of a plain replay, µs: of several queued at once where one is short, as a training loop runs them. */
   wallMicroseconds: number;
   /** Median wall time of a replay with timestamps, µs. */
@@ -87,6 +93,10 @@ export async function profile(gpu: Gpu, plan: Plan, options: ProfileOptions = {}
     dispatches,
     gpuMicroseconds:
       reason === undefined ? dispatches.reduce((sum, { microseconds }) => sum + (microseconds ?? 0), 0) : undefined,
+    gpuShare:
+      reason === undefined
+        ? median(traces.map(({ timings, cpu }) => gpuTotal(timings) / 1000 / total(cpu)))
+        : undefined,
     wallMicroseconds: 1000 * median(walls),
     timedWallMicroseconds: traces.length > 0 ? 1000 * median(traces.map(({ cpu }) => total(cpu))) : undefined,
     singleWallMicroseconds: 1000 * median(singles.map(total)),

@@ -55,6 +55,25 @@ describe('a profile', () => {
     recorder.dispose();
   });
 
+  it('accounts for the wall time of the runs that it times, where the GPU is what limits', async ({ skip }) => {
+    const gpu = await testGpu();
+    if (!gpu.capabilities.timestamps) skip('the adapter has no timestamps');
+    const recorder = new DirectRecorder(gpu);
+    const [side, times] = [384, 12];
+    const a = recorder.upload('f32', randomFloats(1, side * side));
+    const b = recorder.upload('f32', randomFloats(2, side * side));
+    const out = recorder.temporary('f32', side * side);
+    const operands = { a: matrix(a, side), b: matrix(b, side), out: matrix(out, side) };
+    for (let i = 0; i < times; i++) matmul(recorder, { m: side, n: side, k: side, ...operands });
+    const plan = await recorder.compile();
+    const { gpuShare } = await profile(gpu, plan, { warmup: 1, repeats: 7 });
+    expect(gpuShare).toBeGreaterThan(0.9);
+    // Dispatches do not overlap: each overwrites what the one before wrote.
+    expect(gpuShare).toBeLessThan(1.01);
+    plan.dispose();
+    recorder.dispose();
+  });
+
   it('counts a range that is bound twice once', async () => {
     const gpu = await testGpu();
     const recorder = new DirectRecorder(gpu);
@@ -101,6 +120,7 @@ describe('a profile', () => {
     expect(result.reason).toMatch(/no timestamps/);
     expect(result.dispatches.map(({ microseconds }) => microseconds)).toEqual(result.dispatches.map(() => undefined));
     expect(result.gpuMicroseconds).toBeUndefined();
+    expect(result.gpuShare).toBeUndefined();
     expect(result.trace).toBeUndefined();
     expect(result.wallMicroseconds).toBeGreaterThan(0);
     plan.dispose();

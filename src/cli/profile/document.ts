@@ -58,10 +58,12 @@ export interface ProfileDocument {
   timing: Profile['timing'];
   note?: string;
   repeats: number;
-  /** Sum of the dispatches' times, and that through the wall time of plain replays. */
+  /** Sum of the dispatches' times. */
   gpuMs: number | null;
-  wallMs: number;
+  /** The dispatches' times through the wall time of the same runs, those with timestamps. */
   gpuShare: number | null;
+  /** Of plain runs queued one after the other. */
+  wallMs: number;
   /** One plain replay that is waited for, one with timestamps, and what these add as a fraction. */
   singleWallMs: number;
   timedWallMs: number | null;
@@ -113,8 +115,8 @@ export function profileDocument(subject: ProfileSubject, { profile, roof, clampi
     ...(profile.reason && { note: profile.reason }),
     repeats: profile.repeats,
     gpuMs: all === undefined ? null : all / 1000,
+    gpuShare: profile.gpuShare ?? null,
     wallMs: wall / 1000,
-    gpuShare: all === undefined ? null : all / wall,
     singleWallMs: single / 1000,
     timedWallMs: timed === undefined ? null : timed / 1000,
     overhead: timed === undefined ? null : timed / single - 1,

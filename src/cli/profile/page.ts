@@ -13,7 +13,7 @@ export function profilePage(document: ProfileDocument): string {
   const facts = [
     document.gpuMs === null
       ? escapeHtml(document.note ?? '')
-      : `GPU ${ms(document.gpuMs)} of ${ms(document.wallMs)} wall time (${percent(document.gpuShare)}), ${document.dispatches.length} dispatches, medians of ${document.repeats} runs`,
+      : `GPU ${ms(document.gpuMs)}, ${document.dispatches.length} dispatches, medians of ${document.repeats} runs and ${percent(document.gpuShare)} of their wall time; ${ms(document.wallMs)} a run without timestamps`,
     ...(document.overhead === null ? [] : [`Timestamps add ${addedByTimestamps(document.overhead)} to a run`]),
     `Adapter: ${escapeHtml(document.adapter.name)}`,
   ];

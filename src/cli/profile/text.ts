@@ -109,7 +109,7 @@ function beyond({ dispatches }: ProfileDocument): string {
 
 function gpuTime({ gpuMs, gpuShare, dispatches, repeats, note }: ProfileDocument): string {
   if (gpuMs === null || gpuShare === null) return note ?? 'not measured';
-  return `${milliseconds(gpuMs)}, the sum of ${dispatches.length} dispatches (medians of ${repeats} runs), ${formatPercent(gpuShare, 1)} of the wall time`;
+  return `${milliseconds(gpuMs)}, the sum of ${dispatches.length} dispatches (medians of ${repeats} runs); dispatches took ${formatPercent(gpuShare, 1)} of the wall time of those runs`;
 }
 
 function overhead({ timedWallMs, singleWallMs, overhead }: ProfileDocument): string {
