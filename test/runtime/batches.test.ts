@@ -97,16 +97,20 @@ beforeEach(() => {
 });
 
 describe('another batch size', () => {
+  const float32 = () => encodeModel(ofGemm(), new Map(), {});
+  const fourBits = () => roundWeights(ofGemm(), 4, {});
   it.each([
-    ['float32', () => encodeModel(ofGemm(), new Map(), {})],
-    ['4 bits', () => roundWeights(ofGemm(), 4, {})],
-  ])('takes the weights that are there: %s', async (_, make) => {
+    ['float32', 'fast', float32],
+    ['4 bits', 'fast', fourBits],
+    ['float32', 'small', float32],
+    ['4 bits', 'small', fourBits],
+  ] as const)('takes the weights that are there: %s, %s', async (_, memory, make) => {
     const bytes = make();
     const expected = new Map<number, Float32Array>();
     for (const batch of [2, 5, 1]) expected.set(batch, await oracle(bytes, batch));
     counts.decoded = 0;
     const uploads = await spyOnUploads();
-    const model = await load(bytes, { device: (await testGpu()).device, batch: 2 });
+    const model = await load(bytes, { device: (await testGpu()).device, batch: 2, weights: memory });
     // The spies see what there is to see.
     expect(counts.decoded).toBeGreaterThanOrEqual(8);
     expect(uploads.written.bytes).toBeGreaterThan(0.9 * bytes.length);
