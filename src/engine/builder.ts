@@ -10,7 +10,7 @@ import type { Scalar, Shader } from '../kernels/shader.ts';
 import { boundBytes, planMemory } from './memory.ts';
 import { elementsOf, type Storage, type Value } from './value.ts';
 
-type Recorded =
+export type Recorded =
   | {
       kind: 'dispatch';
       label: string;
@@ -30,8 +30,9 @@ export interface CompiledPlan {
   locate(value: Value): BufferSlice;
   /** Bytes of the temporaries' buffers, and what they would take without sharing. */
   readonly memory: { planned: number; unshared: number };
-  /** Bytes of the temporaries that are in use while each of the plan's dispatches runs. */
-  readonly live: readonly number[];
+  /** The temporaries, and what touches them, for `liveBytes`. */
+  readonly storages: ReadonlySet<Storage>;
+  readonly commands: readonly Recorded[];
   dispose(): void;
 }
 
@@ -142,15 +143,6 @@ export class Builder implements Recorder {
     this.#commands.push({ kind: 'clear', label: this.#label(label), target });
   }
 
-  #live(storages: readonly Storage[]): number[] {
-    return this.#commands.flatMap((command, at) => {
-      // A dispatch of no workgroups is no part of the plan.
-      if (command.kind !== 'dispatch' || command.workgroups.includes(0)) return [];
-      const held = storages.filter(({ first, last }) => first <= at && at <= last);
-      return [held.reduce((sum, { bytes }) => sum + bytes, 0)];
-    });
-  }
-
   #touch({ storage }: Value, writes: boolean): void {
     const index = this.#commands.length;
     if (storage.first < 0) storage.first = index;
@@ -200,7 +192,8 @@ export class Builder implements Recorder {
         plan,
         locate: exact,
         memory: { planned: layout.sizes.reduce((sum, size) => sum + size, 0), unshared: layout.unshared },
-        live: this.#live([...storages]),
+        storages,
+        commands: this.#commands,
         dispose: () => {
           plan.dispose();
           this.dispose();

@@ -103,9 +103,9 @@ export class InferenceModel {
     return this.#plan.memory;
   }
 
-  /** Bytes of temporaries in use during each dispatch of the plan. */
-  get live() {
-    return this.#plan.live;
+  /** For `liveBytes`. */
+  get compiled() {
+    return this.#plan;
   }
 
   get plan() {

@@ -57,8 +57,8 @@ export interface DispatchInfo {
   readonly label: string;
   readonly program: string;
   readonly work: Work;
-  /** Sizes of the distinct ranges that it binds, each counted once: what it moves at least if it touches all of them. */
-  readonly bytes: number;
+  /** What it binds. */
+  readonly storage: readonly BufferSlice[];
   readonly workgroups: readonly [number, number, number];
   /** The program itself, for those who read its code. */
   readonly source: Program;
@@ -237,7 +237,7 @@ function record(
     program: command.program.name,
     source: command.program,
     work: command.work ?? {},
-    bytes: boundBytes(command.storage),
+    storage: command.storage,
     pipeline: compiled.pipeline,
     group: gpu.device.createBindGroup({
       label: command.label,
@@ -247,13 +247,6 @@ function record(
     immediates,
     workgroups: command.workgroups,
   };
-}
-
-/** One range bound twice (an absent bias, say) moves once. */
-function boundBytes(slices: readonly BufferSlice[]): number {
-  const isRepeated = ({ buffer, offset, size }: BufferSlice, others: readonly BufferSlice[]) =>
-    others.some((other) => other.buffer === buffer && other.offset === offset && other.size === size);
-  return slices.reduce((sum, slice, i) => (isRepeated(slice, slices.slice(0, i)) ? sum : sum + slice.size), 0);
 }
 
 function checkDispatch(gpu: Gpu, command: DispatchCommand): void {

@@ -1,3 +1,4 @@
+import type { BufferSlice } from './buffers.ts';
 import type { Gpu } from './gpu.ts';
 import type { DispatchInfo, Plan } from './plan.ts';
 import { type CpuTimes, type DispatchTiming, replayMeasured, replayTraced } from './timing.ts';
@@ -11,7 +12,9 @@ export interface ProfileOptions {
 }
 
 /** One dispatch of a profiled plan. */
-export interface DispatchProfile extends DispatchInfo {
+export interface DispatchProfile extends Omit<DispatchInfo, 'storage'> {
+  /** Sizes of the distinct ranges that it binds, each counted once: what it moves at least if it touches all of them. */
+  readonly bytes: number;
   /** Median GPU time; undefined where single dispatches could not be timed. */
   microseconds: number | undefined;
 }
@@ -73,7 +76,8 @@ export async function profile(gpu: Gpu, plan: Plan, options: ProfileOptions = {}
   }
   const reason = whyUntimed(gpu, traces);
   const dispatches = plan.dispatches.map((dispatch, i): DispatchProfile => {
-    const { label, program, work, bytes, workgroups, source } = dispatch;
+    const { label, program, work, storage, workgroups, source } = dispatch;
+    const bytes = boundBytes(storage);
     const times = traces.map(({ timings }) => timings[i]!.microseconds);
     return {
       label,
@@ -147,4 +151,11 @@ export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** Bytes of what a dispatch binds; one range bound twice (an absent bias, say) moves once. */
+export function boundBytes(slices: readonly BufferSlice[]): number {
+  const isRepeated = ({ buffer, offset, size }: BufferSlice, others: readonly BufferSlice[]) =>
+    others.some((other) => other.buffer === buffer && other.offset === offset && other.size === size);
+  return slices.reduce((sum, slice, i) => (isRepeated(slice, slices.slice(0, i)) ? sum : sum + slice.size), 0);
 }

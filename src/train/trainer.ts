@@ -109,9 +109,9 @@ export class Trainer {
     return this.#compiled.memory;
   }
 
-  /** Bytes of temporaries in use during each dispatch of the plan. */
-  get live() {
-    return this.#compiled.live;
+  /** For `liveBytes`. */
+  get compiled() {
+    return this.#compiled;
   }
 
   /** Queues one step. At most 64 steps may pass between two calls of `readMetrics`, or the oldest are lost. */

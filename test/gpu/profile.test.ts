@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/gpu.ts';
-import { median, profile, timestampTick } from '../../src/gpu/profile.ts';
+import { boundBytes, median, profile, timestampTick } from '../../src/gpu/profile.ts';
 import { add } from '../../src/kernels/add.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import { matmul, matrix } from '../../src/kernels/matmul.ts';
@@ -81,7 +81,7 @@ describe('a profile', () => {
     const out = recorder.temporary('f32', N * N);
     add(recorder, { a, b: a, out });
     const plan = await recorder.compile();
-    expect(plan.dispatches.map(({ bytes }) => bytes)).toEqual([2 * 4 * N * N]);
+    expect(plan.dispatches.map(({ storage }) => boundBytes(storage))).toEqual([2 * 4 * N * N]);
     plan.dispose();
     recorder.dispose();
   });

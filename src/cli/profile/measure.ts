@@ -2,7 +2,7 @@
 import { constants, setPriority } from 'node:os';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { openGpu } from '../../gpu/node.ts';
-import type { DispatchInfo, Plan } from '../../gpu/plan.ts';
+import type { Plan } from '../../gpu/plan.ts';
 import { type Profile, profile } from '../../gpu/profile.ts';
 import type { Roof } from '../../kernels/roof.ts';
 import { cachedRoof } from '../../kernels/roofCache.node.ts';
@@ -102,7 +102,7 @@ function leastTimes(clamped: readonly Profile[], free: readonly Profile[]): Meas
   const isTimed = [...clamped, ...free].every(({ timing }) => timing === 'dispatch');
   if (!isTimed) return undefined;
   const least = (profiles: readonly Profile[]) =>
-    profiles[0]!.dispatches.map((_: DispatchInfo, i) =>
+    profiles[0]!.dispatches.map((_, i) =>
       Math.min(...profiles.map(({ dispatches }) => dispatches[i]!.microseconds as number)),
     );
   return { clamped: least(clamped), free: least(free) };

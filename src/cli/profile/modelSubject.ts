@@ -1,5 +1,6 @@
 /** Models as something to be measured: inference, or a training step, on generated inputs. */
 import { InferenceModel } from '../../engine/inference.ts';
+import { liveBytes } from '../../engine/liveBytes.ts';
 import { prepareGraph } from '../../engine/prepare.ts';
 import { elementsOf } from '../../engine/value.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
@@ -27,8 +28,13 @@ export function prepareInference(
       ...(model.compressed && { parameters: packedParameters(gpu, model.compressed, weights) }),
     });
     for (const { name, shape } of compiled.inputs) compiled.write(name, generated(elementsOf(shape)));
-    return compiled;
+    return subjectOf(compiled);
   };
+}
+
+function subjectOf(model: InferenceModel | Trainer): Subject {
+  const { plan, memory, compiled } = model;
+  return { plan, memory, live: liveBytes(compiled), dispose: () => model.dispose() };
 }
 
 /** A step of stochastic gradient descent with momentum, on generated samples or the first batch of `--data`. */
@@ -56,7 +62,7 @@ export async function prepareTraining(
     });
     const labelOffset = labelOffsetFor(preprocess, classifier.outputs);
     trainer.step(await new TrainingFeed(dataset, { batch, seed: 1, labelOffset }).at(0), 0, 0);
-    return trainer;
+    return subjectOf(trainer);
   };
 }
 
