@@ -8,7 +8,8 @@ export type Layout = 'dense' | 'bitmap' | 'gap';
  * What the writer is asked to store a float32 initializer as. `int`: value = fl32(scale·(q − zeroPoint)), q of `bits`
  * (1..8) bits: signed (two's complement) without zero points, unsigned with them. One scale for the tensor, one per
  * index of `axis`, or one per `groupSize` consecutive elements of the last dimension (the last group of a row may be
- * shorter; groups in row-major order). `layout` forces a layout; by default the smallest is taken.
+ * shorter; groups in row-major order). `table`: value = fl32(scale·table[q]), q an index into the 2^bits entries of a
+ * table. `layout` forces a layout; by default the smallest is taken.
  */
 export type WeightEncoding =
   | { kind: 'f32'; layout?: Layout }
@@ -21,10 +22,18 @@ export type WeightEncoding =
       axis?: number;
       groupSize?: number;
       layout?: Layout;
-    };
+    }
+  | ({
+      kind: 'table';
+      bits: number;
+      /** 2^bits finite values. */
+      table: Float32Array;
+      scale: Float32Array;
+      layout?: Layout;
+    } & ScaleGrouping);
 
 /** `raw` and `inline` are for initializers that are not float32: as they are, in the payload or in the JSON. */
-export type EncodingKind = 'raw' | 'inline' | 'f32' | 'f16' | 'int';
+export type EncodingKind = 'raw' | 'inline' | 'f32' | 'f16' | 'int' | 'table';
 
 /** A tensor as the file holds it; `index` and `values` are byte views (unaligned) that kernels may upload as they are. */
 export interface EncodedTensor {
@@ -42,7 +51,9 @@ export interface EncodedTensor {
   /** Gap layout: bits of a symbol, number of symbols; else 0. */
   readonly gapBits: number;
   readonly gapSymbols: number;
-  /** int only. */
+  /** table only: 2^bits values. */
+  readonly table?: Float32Array;
+  /** int and table. */
   readonly scale?: Float32Array;
   readonly zeroPoint?: Int32Array;
   readonly axis?: number;
@@ -51,7 +62,7 @@ export interface EncodedTensor {
   readonly index: Uint8Array;
   /** Stored values in order of position: packed codes, binary16, float32 or raw elements, little endian. */
   readonly values: Uint8Array;
-  /** Bytes in the payload (scales, zero points, index, values). */
+  /** Bytes in the payload (table, scales, zero points, index, values). */
   readonly bytes: number;
 }
 

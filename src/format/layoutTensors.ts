@@ -19,6 +19,6 @@ export function mayOwnEntry(name: string): boolean {
 /** How an entry of its own describes a tensor: with its real type and shape where it is plain, else as bytes. */
 export function entryType(tensor: EncodedTensor | ParsedRecord): Pick<ContainerTensor, 'dtype' | 'shape'> {
   const { kind, layout, shape, dtype, bytes } = tensor;
-  if (kind === 'int' || layout !== 'dense') return { dtype: 'U8', shape: [bytes] };
+  if (kind === 'int' || kind === 'table' || layout !== 'dense') return { dtype: 'U8', shape: [bytes] };
   return { dtype: kind === 'f16' ? 'F16' : SAFETENSORS_DTYPES[dtype], shape };
 }

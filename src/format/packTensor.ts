@@ -30,6 +30,7 @@ export function packTensor(name: string, tensor: Tensor, request: WeightEncoding
     throw new Error(`Initializer ${name} has ${data.length} elements, but its shape is [${tensor.shape}].`);
   }
   if (request.kind === 'int') return packIntegers(name, tensor.shape, data, request);
+  if (request.kind === 'table') return packIndices(name, tensor.shape, data, request);
   const half = request.kind === 'f16' ? checkedHalves(name, data) : undefined;
   // Zero is +0 or −0 (a mask makes −0 of a negative weight); a sparse layout gives both back as +0.
   const positions = storedPositions(data.length, half ? (i) => (half[i]! & 0x7fff) !== 0 : (i) => data[i] !== 0);
@@ -91,8 +92,43 @@ function packIntegers(
   return place(name, shape, request, bits, positions, (at) => packBits(at ? gather(codes, at) : codes, bits));
 }
 
-function checkIntegerRequest(name: string, shape: readonly number[], request: WeightEncoding & { kind: 'int' }): void {
-  const { bits, scale, zeroPoint, axis, groupSize } = request;
+function packIndices(
+  name: string,
+  shape: readonly number[],
+  data: Float32Array,
+  request: WeightEncoding & { kind: 'table' },
+): EncodedTensor {
+  checkIntegerRequest(name, shape, request);
+  const { bits, table, scale } = request;
+  if (table.length !== 2 ** bits || !table.every(Number.isFinite)) {
+    throw new Error(`Initializer ${name} cannot be stored as asked: its table has not ${2 ** bits} finite values.`);
+  }
+  const scaleOf = scaleIndexer(shape, request);
+  const codes = new Int16Array(data.length);
+  for (let i = 0; i < data.length; i++) {
+    const step = scale[scaleOf(i)]!;
+    const distance = (entry: number) => Math.abs(Math.fround(step * entry) - data[i]!);
+    const code = table.reduce((best, entry, q) => (distance(entry) < distance(table[best]!) ? q : best), 0);
+    // A caller's weight is fl32(scale·entry), or what the same product rounds to elsewhere.
+    if (!(distance(table[code]!) <= 1e-6 * Math.abs(data[i]!))) {
+      throw new Error(
+        `Element ${i} of ${name} is ${data[i]}, which is not scale ${step} times an entry of its table: round the ` +
+          'weights to the table before they are stored.',
+      );
+    }
+    codes[i] = code;
+  }
+  const positions = storedPositions(data.length, (i) => data[i] !== 0);
+  return place(name, shape, request, bits, positions, (at) => packBits(at ? gather(codes, at) : codes, bits));
+}
+
+function checkIntegerRequest(
+  name: string,
+  shape: readonly number[],
+  request: WeightEncoding & { kind: 'int' | 'table' },
+): void {
+  const { bits, scale, axis, groupSize } = request;
+  const zeroPoint = request.kind === 'int' ? request.zeroPoint : undefined;
   const refuse = (reason: string): never => {
     throw new Error(`Initializer ${name} cannot be stored as asked: ${reason}.`);
   };
@@ -137,7 +173,10 @@ function place(
         ? encodeGaps(positions, count, gap.bits)
         : encodeBitmap(positions, count);
   const values = layout === 'dense' ? pack() : pack(positions);
-  const integer = request.kind === 'int' ? request : undefined;
+  const scaled = request.kind === 'int' || request.kind === 'table' ? request : undefined;
+  const zeroPoint = request.kind === 'int' ? request.zeroPoint : undefined;
+  const table = request.kind === 'table' ? request.table : undefined;
+  const bytesOfTable = table ? scaleBytes(table, undefined, 0).length : 0;
   return {
     name,
     shape,
@@ -148,13 +187,15 @@ function place(
     stored: layout === 'dense' ? count : positions.length,
     gapBits: isGap ? gap.bits : 0,
     gapSymbols: isGap ? gap.symbols : 0,
-    ...(integer && { scale: integer.scale }),
-    ...(integer?.zeroPoint && { zeroPoint: integer.zeroPoint }),
-    ...(integer?.axis !== undefined && { axis: integer.axis }),
-    ...(integer?.groupSize !== undefined && { groupSize: integer.groupSize }),
+    ...(table && { table }),
+    ...(scaled && { scale: scaled.scale }),
+    ...(zeroPoint && { zeroPoint }),
+    ...(scaled?.axis !== undefined && { axis: scaled.axis }),
+    ...(scaled?.groupSize !== undefined && { groupSize: scaled.groupSize }),
     index,
     values,
-    bytes: (integer ? scaleBytes(integer.scale, integer.zeroPoint, bits).length : 0) + index.length + values.length,
+    bytes:
+      bytesOfTable + (scaled ? scaleBytes(scaled.scale, zeroPoint, bits).length : 0) + index.length + values.length,
   };
 }
 

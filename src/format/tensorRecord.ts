@@ -37,9 +37,10 @@ function recordParameters(tensor: EncodedTensor, strings: StringIndex): Record<s
       (value) => (Number.isSafeInteger(Number(value)) ? Number(value) : String(value)),
     );
   }
-  if (tensor.kind === 'int') {
+  if (tensor.scale) {
     parameters.b = tensor.bits;
-    if (scaleWidth(tensor.scale!) === 2) parameters.s = 2;
+    if (tensor.table && scaleWidth(tensor.table) === 2) parameters.t = 2;
+    if (scaleWidth(tensor.scale) === 2) parameters.s = 2;
     if (tensor.axis !== undefined) parameters.a = tensor.axis;
     if (tensor.groupSize !== undefined) parameters.g = tensor.groupSize;
     if (tensor.zeroPoint) parameters.z = 1;
@@ -56,7 +57,8 @@ function recordParameters(tensor: EncodedTensor, strings: StringIndex): Record<s
 export function tensorPayload(tensor: EncodedTensor): Uint8Array {
   if (tensor.kind === 'inline') return new Uint8Array(0);
   const scales = tensor.scale ? scaleBytes(tensor.scale, tensor.zeroPoint, tensor.bits) : new Uint8Array(0);
-  return concatBytes(scales, tensor.index, tensor.values);
+  const table = tensor.table ? scaleBytes(tensor.table, undefined, 0) : new Uint8Array(0);
+  return concatBytes(table, scales, tensor.index, tensor.values);
 }
 
 /** A record whose numbers are checked; its payload is not read yet. */
@@ -70,6 +72,8 @@ export interface ParsedRecord {
   stored: number;
   gapBits: number;
   gapSymbols: number;
+  /** Bytes per entry of a table; 0 without one. */
+  tableWidth: number;
   scales: number;
   scaleWidth: number;
   hasZeroPoint: boolean;
@@ -80,8 +84,8 @@ export interface ParsedRecord {
   bytes: number;
 }
 
-const KINDS = ['raw', 'inline', 'f32', 'f16', 'int'];
-const PARAMETERS: Record<string, string> = { raw: 'd', inline: 'dv', f32: '', f16: '', int: 'bsagz' };
+const KINDS = ['raw', 'inline', 'f32', 'f16', 'int', 'table'];
+const PARAMETERS: Record<string, string> = { raw: 'd', inline: 'dv', f32: '', f16: '', int: 'bsagz', table: 'bsagt' };
 const LAYOUT_PARAMETERS: Record<Layout, string> = { dense: '', bitmap: 'n', gap: 'nkm' };
 
 export function parseRecord(json: unknown, strings: StringTable, where: string): ParsedRecord {
@@ -104,18 +108,20 @@ export function parseRecord(json: unknown, strings: StringTable, where: string):
       : expectInteger(given[key], minimum, maximum, `${here}: parameter ${key}`);
 
   const count = numel(shape);
+  const hasScales = kind === 'int' || kind === 'table';
   const record: ParsedRecord = {
     name,
     shape,
     dtype: 'float32',
     kind,
     layout,
-    bits: kind === 'int' ? integer('b', 1, 8) : kind === 'f16' ? 16 : 32,
+    bits: hasScales ? integer('b', 1, 8) : kind === 'f16' ? 16 : 32,
     stored: layout === 'dense' ? count : integer('n', 0, count),
     gapBits: layout === 'gap' ? integer('k', 1, 8) : 0,
     gapSymbols: layout === 'gap' ? integer('m', 0, MAX_ELEMENTS * 2) : 0,
+    tableWidth: 0,
     scales: 0,
-    scaleWidth: 4,
+    scaleWidth: 0,
     hasZeroPoint: false,
     bytes: 0,
   };
@@ -127,18 +133,22 @@ export function parseRecord(json: unknown, strings: StringTable, where: string):
     record.inline = parseInline(given.v, record.dtype, count, `${here}: parameter v`);
     return record;
   }
-  if (kind === 'int') {
+  if (hasScales) {
+    if (kind === 'table') record.tableWidth = given.t === undefined ? 4 : integer('t', 2, 2);
     record.scaleWidth = given.s === undefined ? 4 : integer('s', 2, 2);
     record.hasZeroPoint = given.z !== undefined && integer('z', 1, 1) === 1;
     if (given.a !== undefined) record.axis = integer('a', 0, shape.length - 1);
     if (given.g !== undefined) record.groupSize = integer('g', 1, MAX_ELEMENTS);
     if (given.a !== undefined && given.g !== undefined) throw new InputError(`${here} has both parameters a and g.`);
     record.scales = scaleCount(shape, record);
-    record.bytes = scaleSectionBytes(record.scales, record.scaleWidth, record.hasZeroPoint, record.bits);
+    record.bytes =
+      tableBytes(record) + scaleSectionBytes(record.scales, record.scaleWidth, record.hasZeroPoint, record.bits);
   }
   record.bytes += streamBytes(layout, count, record.stored, record.bits, record.gapBits, record.gapSymbols);
   return record;
 }
+
+const tableBytes = ({ tableWidth, bits }: ParsedRecord) => tableWidth * 2 ** bits;
 
 function parseEncoding(encoding: string, where: string): { kind: EncodingKind; layout: Layout } {
   const [kind = '', layout = 'dense', ...rest] = encoding.split('.');
@@ -177,13 +187,16 @@ function parseInline(json: unknown, dtype: DType, count: number, where: string):
 /** Cuts the payload of a record (of the length it asks for) into its streams. */
 export function readPayload(record: ParsedRecord, payload: Uint8Array, where: string): EncodedTensor {
   const { scales: count, scaleWidth: width, hasZeroPoint, bits, layout } = record;
-  const scaleEnd = record.kind === 'int' ? scaleSectionBytes(count, width, hasZeroPoint, bits) : 0;
+  const tableEnd = tableBytes(record);
+  const scaleEnd = tableEnd + scaleSectionBytes(count, width, hasZeroPoint, bits);
   const valueBytes = streamBytes('dense', record.stored, record.stored, bits);
   const indexEnd = record.kind === 'inline' ? 0 : payload.length - valueBytes;
   const index = payload.subarray(scaleEnd, indexEnd);
   const values = record.inline ?? payload.subarray(indexEnd);
-  const scales =
-    record.kind === 'int' ? readScales(payload.subarray(0, scaleEnd), count, width, hasZeroPoint, bits) : undefined;
+  const section = payload.subarray(tableEnd, scaleEnd);
+  const scales = width ? readScales(section, count, width, hasZeroPoint, bits) : undefined;
+  const table = tableEnd && readScales(payload.subarray(0, tableEnd), 2 ** bits, record.tableWidth, false, 0).scale;
+  if (table && !table.every(Number.isFinite)) throw new InputError(`${where}: its table is not finite.`);
   if (scales && !scales.scale.every((step) => Number.isFinite(step) && step >= 0)) {
     throw new InputError(`${where}: a scale is negative or not finite.`);
   }
@@ -191,7 +204,7 @@ export function readPayload(record: ParsedRecord, payload: Uint8Array, where: st
   const isPadded =
     paddingIsZero(values, record.stored * bits) &&
     (layout === 'dense' || paddingIsZero(index, indexBits)) &&
-    (!hasZeroPoint || paddingIsZero(payload.subarray(0, scaleEnd), count * bits));
+    (!hasZeroPoint || paddingIsZero(section, count * bits));
   if (!isPadded) throw new InputError(`${where}: unused bits at the end of a stream are not zero.`);
   return {
     name: record.name,
@@ -203,6 +216,7 @@ export function readPayload(record: ParsedRecord, payload: Uint8Array, where: st
     stored: record.stored,
     gapBits: record.gapBits,
     gapSymbols: record.gapSymbols,
+    ...(table && { table }),
     ...scales,
     ...(record.axis !== undefined && { axis: record.axis }),
     ...(record.groupSize !== undefined && { groupSize: record.groupSize }),

@@ -20,10 +20,10 @@ export function storedIndices(tensor: EncodedTensor, where: string): Uint32Array
   return positions;
 }
 
-/** Integer levels q of the stored values: signed without zero points, unsigned with them. `int` only. */
+/** Codes q of the stored values: signed without zero points, unsigned with them, and of a table. `int` and `table`. */
 export function storedCodes(tensor: EncodedTensor): Int16Array {
   const codes = new Int16Array(unpackBits(tensor.values, tensor.bits, tensor.stored));
-  if (tensor.zeroPoint) return codes;
+  if (tensor.zeroPoint || tensor.table) return codes;
   const signBit = 1 << (tensor.bits - 1);
   for (let i = 0; i < codes.length; i++) codes[i] = (codes[i]! ^ signBit) - signBit;
   return codes;
@@ -35,7 +35,7 @@ export function unpackTensor(tensor: EncodedTensor, where: string): Tensor {
   if (kind === 'raw' || kind === 'inline')
     return { dtype, shape, data: typedArrayFromBytes(dtype, values, tensor.stored) };
   const positions = storedIndices(tensor, where);
-  const stored = kind === 'int' ? dequantize(tensor, positions) : storedFloats(tensor);
+  const stored = tensor.scale ? dequantize(tensor, positions) : storedFloats(tensor);
   if (!positions) return { dtype, shape, data: stored };
   const data = new Float32Array(numel(shape));
   for (let i = 0; i < positions.length; i++) data[positions[i]!] = stored[i]!;
@@ -47,14 +47,15 @@ function storedFloats({ kind, values, stored }: EncodedTensor): Float32Array {
   return typedArrayFromBytes('float32', values, stored) as Float32Array;
 }
 
-/** fl32(scale·(q − zeroPoint)) of every stored value. */
+/** fl32(scale·(q − zeroPoint)) of every stored value, or fl32(scale·table[q]). */
 function dequantize(tensor: EncodedTensor, positions: Uint32Array | undefined): Float32Array {
   const scaleOf = scaleIndexer(tensor.shape, tensor);
   const codes = storedCodes(tensor);
   const data = new Float32Array(codes.length);
   for (let i = 0; i < codes.length; i++) {
     const group = scaleOf(positions ? positions[i]! : i);
-    data[i] = tensor.scale![group]! * (codes[i]! - (tensor.zeroPoint ? tensor.zeroPoint[group]! : 0));
+    const level = tensor.table ? tensor.table[codes[i]!]! : codes[i]! - (tensor.zeroPoint?.[group] ?? 0);
+    data[i] = tensor.scale![group]! * level;
   }
   return data;
 }

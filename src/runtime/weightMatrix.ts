@@ -4,7 +4,7 @@ import { type EncodedTensor, scaleIndexer } from '../format/encodedTensor.ts';
 import { typedArrayFromBytes } from '../graph/tensor.ts';
 import type { Tensor } from '../graph/types.ts';
 import { float16ToNumber, float32ToFloat16, numberToFloat16 } from '../kernels/float16.ts';
-import type { WeightMatrix } from '../kernels/weightMatrix.ts';
+import type { WeightMatrix, WeightValues } from '../kernels/weightMatrix.ts';
 
 /**
  * A tensor of the file as the matrix that its layers multiply, in the numbers that the file has. Undefined where its
@@ -14,9 +14,12 @@ import type { WeightMatrix } from '../kernels/weightMatrix.ts';
 export function weightMatrix(encoded: EncodedTensor, decoded: Tensor, use: LayerUse): WeightMatrix | undefined {
   const { rows, k } = use;
   const { kind, layout, bits } = encoded;
-  if (kind === 'int') {
+  const { table } = encoded;
+  // Kernels need an index for every element, so also for those that a sparse layout leaves out.
+  if (kind === 'int' || (table && (layout === 'dense' || table.includes(0)))) {
     const scales = rowScales(encoded, use);
-    return scales && { rows, k, values: { kind, bits, codes: arrange(denseCodes(encoded), use), ...scales } };
+    const codes = arrange(denseCodes(encoded), use);
+    return scales && { rows, k, values: { kind, bits, codes, ...(table && { table }), ...scales } as WeightValues };
   }
   if (kind !== 'f16') return { rows, k, values: { kind: 'f32', data: arrange(decoded.data as Float32Array, use) } };
   // A sparse layout has its values without the zeros between them.

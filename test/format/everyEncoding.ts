@@ -49,8 +49,28 @@ export function integerCase(
   return { tensor: floatTensor(shape, values), encoding };
 }
 
-/** A model with every encoding, layout, width and granularity, and every kind of attribute. */
-export function everyEncoding() {
+/** Random weights of a table, which has a zero, and the encoding. */
+function tableCase(
+  shape: number[],
+  bits: number,
+  grouping: { axis?: number; groupSize?: number },
+  { layout, half, random }: { layout: Layout; half: boolean; random: () => number },
+): { tensor: Tensor; encoding: WeightEncoding } {
+  const draw = () => (half ? (Math.floor(random() * 512) - 256) / 256 : random() - 0.5);
+  const table = Float32Array.from({ length: 2 ** bits }, (_, i) => (i === 1 ? 0 : draw()));
+  const scale = Float32Array.from({ length: scalesOf(grouping, shape) }, () => random() + 0.001);
+  const values = Array.from({ length: shape.reduce((a, b) => a * b, 1) }, (_, i) => {
+    const code = random() < 0.6 ? 1 : Math.floor(random() * 2 ** bits);
+    return Math.fround(scale[scaleAt(grouping, shape, i)]! * table[code]!);
+  });
+  return { tensor: floatTensor(shape, values), encoding: { kind: 'table', bits, table, scale, ...grouping, layout } };
+}
+
+/**
+ * A model with every encoding, layout, width and granularity, and every kind of attribute.
+ * @param tables false: without the encodings that the first writer did not have
+ */
+export function everyEncoding({ tables = true } = {}) {
   const random = randomSource(11);
   const initializers: Record<string, Tensor> = {};
   const encodings = new Map<string, WeightEncoding>();
@@ -61,6 +81,12 @@ export function everyEncoding() {
       const { tensor, encoding } = integerCase(WEIGHT_SHAPE, bits, grouping, options);
       initializers[`block.int${bits}.${layout}`] = tensor;
       encodings.set(`block.int${bits}.${layout}`, encoding);
+    }
+    for (const bits of tables ? [1, 4, 5] : []) {
+      const grouping = GROUPINGS[(bits + LAYOUTS.indexOf(layout)) % GROUPINGS.length]!;
+      const { tensor, encoding } = tableCase(WEIGHT_SHAPE, bits, grouping, { layout, half: bits === 4, random });
+      initializers[`block.table${bits}.${layout}`] = tensor;
+      encodings.set(`block.table${bits}.${layout}`, encoding);
     }
     for (const kind of ['f32', 'f16'] as const) {
       const values = Array.from({ length: 21 }, () => (random() < 0.6 ? 0 : random() - 0.5));

@@ -6,6 +6,7 @@ interface Parameters {
   a?: number;
   g?: number;
   z?: number;
+  t?: number;
   n: number;
   k: number;
   m: number;
@@ -65,11 +66,13 @@ export function independentRead(file: Buffer) {
     const dtype = p.d === undefined ? 'float32' : strings[p.d]!;
     let values: (number | string)[] = p.v ?? [];
     if (kind === 'raw') values = rawElements(dtype, take(count * rawSize(dtype)));
-    if (kind === 'f32' || kind === 'f16' || kind === 'int') {
+    if (kind === 'f32' || kind === 'f16' || kind === 'int' || kind === 'table') {
       const last = shape.length === 0 ? 1 : shape[shape.length - 1];
       const perRow = p.g ? Math.ceil(last / p.g) : 0;
       const scaleCount = p.a !== undefined ? shape[p.a] : p.g ? (count / last) * perRow : 1;
-      const scales = kind === 'int' ? floats(scaleCount, p.s ?? 4) : [];
+      const isCoded = kind === 'int' || kind === 'table';
+      const table = kind === 'table' ? floats(2 ** p.b, p.t ?? 4) : [];
+      const scales = isCoded ? floats(scaleCount, p.s ?? 4) : [];
       const zeros = p.z ? ints(scaleCount, p.b) : scales.map(() => 0);
       let positions = Array.from({ length: count }, (_, i) => i);
       if (layout === 'bitmap') {
@@ -83,14 +86,16 @@ export function independentRead(file: Buffer) {
           return g === filler ? [] : [next++];
         });
       }
-      const stored = kind === 'int' ? ints(positions.length, p.b) : floats(positions.length, kind === 'f32' ? 4 : 2);
+      const stored = isCoded ? ints(positions.length, p.b) : floats(positions.length, kind === 'f32' ? 4 : 2);
       values = new Array(count).fill(0);
       positions.forEach((i, j) => {
         const inner = p.a === undefined ? 1 : shape.slice(p.a + 1).reduce((a: number, b: number) => a * b, 1);
         const group = p.a !== undefined ? Math.floor(i / inner) % shape[p.a] : 0;
         const s = p.g ? Math.floor(i / last) * perRow + Math.floor((i % last) / p.g) : group;
         const code = !p.z && kind === 'int' && stored[j]! >= 2 ** (p.b - 1) ? stored[j]! - 2 ** p.b : stored[j]!;
-        values[i] = kind === 'int' ? Math.fround(scales[s]! * (code - zeros[s]!)) : stored[j]!;
+        values[i] = stored[j]!;
+        if (kind === 'int') values[i] = Math.fround(scales[s]! * (code - zeros[s]!));
+        if (kind === 'table') values[i] = Math.fround(scales[s]! * table[stored[j]!]!);
       });
     }
     if (!own) poolAt = at;

@@ -246,9 +246,32 @@ describe('a whole model', () => {
     expect(isCompressedModel(Uint8Array.of(8, 3, 18, 0))).toBe(false);
   });
 
+  it('keeps tables as float32 or, where nothing is lost, as float16', () => {
+    const bytesOf = (table: Float32Array) => {
+      const values = Float32Array.from({ length: 64 }, (_, i) => Math.fround(0.5 * table[i % 4]!));
+      const graph = graphOf({ w: floatTensor([8, 8], [...values]) });
+      const encoding: WeightEncoding = { kind: 'table', bits: 2, table, scale: Float32Array.of(0.5), layout: 'dense' };
+      const model = roundTrip(graph, new Map([['w', encoding]]));
+      expect(model.graph.initializers.get('w')?.data).toEqual(values);
+      expect(model.encodings.get('w')?.table).toEqual(table);
+      return model.encodings.get('w')?.bytes;
+    };
+    expect(bytesOf(Float32Array.of(-1, 0, 0.25, 1))).toBe(4 * 2 + 2 + 16);
+    expect(bytesOf(Float32Array.of(-1, 0, 0.1, 1))).toBe(4 * 4 + 2 + 16);
+  });
+
+  it('refuses weights that are not on their table, and tables of another length', () => {
+    const graph = graphOf({ w: floatTensor([2], [1, 0.3]) });
+    const encode = (table: Float32Array) => () =>
+      encodeModel(graph, new Map([['w', { kind: 'table', bits: 1, table, scale: Float32Array.of(1) }]]));
+    expect(encode(Float32Array.of(1, 0.5))).toThrow(/Element 1 of w is 0\.3.*not scale 1 times an entry/);
+    expect(encode(Float32Array.of(1, 0.5, 2))).toThrow(/its table has not 2 finite values/);
+    expect(encode(Float32Array.of(1, Number.NaN))).toThrow(/its table has not 2 finite values/);
+  });
+
   it('of version 1 stays readable', () => {
     const file = readFileSync(new URL('./fixtures/v1.wgslim', import.meta.url));
-    const { graph, encodings, meta } = everyEncoding();
+    const { graph, encodings, meta } = everyEncoding({ tables: false });
     const model = decodeModel(file, name);
     const expected = roundTrip(graph, encodings, meta);
     expect(model.graph).toEqual(expected.graph);

@@ -6,6 +6,7 @@ import type { WeightEncoding } from '../../src/format/encodedTensor.ts';
 import { encodeModel } from '../../src/format/encodeModel.ts';
 import { numel } from '../../src/graph/tensor.ts';
 import type { Graph, Tensor } from '../../src/graph/types.ts';
+import { NORMAL_FLOAT_4 } from '../../src/kernels/normalFloat4.ts';
 import { packedParameters, packTensors } from '../../src/runtime/packModel.ts';
 import { describePacking, packedBytes } from '../../src/runtime/packWeights.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -101,6 +102,31 @@ async function compare(file: Uint8Array, batch: number) {
   return { error: relativeError(actual!, expected!), forms, expected: expected! };
 }
 
+/** NF4 (Dettmers et al. 2023, QLoRA): groups of a row, each scaled by its largest magnitude; else one scale. */
+function onTable(groupSize?: number) {
+  return (tensor: Tensor) => {
+    const data = tensor.data as Float32Array;
+    const last = tensor.shape.at(-1)!;
+    const group = tensor.shape.length === 2 && groupSize ? groupSize : undefined;
+    const perRow = Math.ceil(last / (group ?? last));
+    const scaleOf = (i: number) => (group ? Math.floor(i / last) * perRow + Math.floor((i % last) / group) : 0);
+    const scale = new Float32Array(group ? (data.length / last) * perRow : 1);
+    data.forEach((value, i) => {
+      scale[scaleOf(i)] = Math.max(scale[scaleOf(i)]!, Math.abs(value));
+    });
+    const values = data.map((value, i) => {
+      const step = scale[scaleOf(i)]!;
+      const nearest = NORMAL_FLOAT_4.reduce((best, level) =>
+        Math.abs(step * level - value) < Math.abs(step * best - value) ? level : best,
+      );
+      return Math.fround(step * nearest);
+    });
+    const table = NORMAL_FLOAT_4;
+    const encoding: WeightEncoding = { kind: 'table', bits: 4, table, scale, ...(group && { groupSize: group }) };
+    return { tensor: { ...tensor, data: values }, encoding };
+  };
+}
+
 describe.each([1, 12])('a compressed file with its weights packed, %i at a time', (batch) => {
   it.each([1, 3, 6])('codes of %i bits', async (bits) => {
     // One bit is 0 and −1.
@@ -110,6 +136,14 @@ describe.each([1, 12])('a compressed file with its weights packed, %i at a time'
     expect(new Set(forms)).toEqual(new Set(['dense']));
     expect(forms).toHaveLength(6);
     expect(new Set(expected).size).toBeGreaterThan(1);
+  });
+
+  it.each([undefined, 8])('NF4, groups of %s', async (groupSize) => {
+    const { error, forms, expected } = await compare(encoded(network(), onTable(groupSize)), batch);
+    expect(error).toBeLessThan(2e-5);
+    expect(new Set(expected).size).toBeGreaterThan(1);
+    // The product whose rows are columns of the file's has its groups across them.
+    expect(forms).toEqual(['dense', 'dense', 'dense', 'dense', 'dense', groupSize ? 'float' : 'dense']);
   });
 
   it('float16', async () => {
