@@ -14,6 +14,8 @@ export type Part =
   | 'int8Layer'
   | 'sparseLayer'
   | 'smallWeights'
+  | 'choosePacking'
+  | 'fold'
   | 'movingPasses'
   | 'summingPasses'
   | 'imagePreparer';

@@ -2,13 +2,14 @@ import type { BufferSlice } from '../gpu/buffers.ts';
 import type { TunedChoices } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
+import { mayFold } from '../graph/fold/folding.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph } from '../graph/types.ts';
 import type { PackedLayer } from '../kernels/layerFamily.ts';
 import { type Builder, buildPlan, type CompiledPlan } from './builder.ts';
 import { recordingForward } from './forward.ts';
 import { type ParameterSource, ParameterStore } from './parameters.ts';
-import { prepareGraph } from './prepare.ts';
+import { prepareWith } from './prepareWith.ts';
 import { loadOperators } from './registry.ts';
 import { elementsOf, type Value } from './value.ts';
 
@@ -63,7 +64,9 @@ export class InferenceModel {
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
     const { batch, inputShapes, parameters, tuned, dispatchesPerSubmit, pause } = options;
     const capabilities = tuned ? { ...gpu.capabilities, tuned } : gpu.capabilities;
-    const { graph, shapes } = prepareGraph(foldBatchNorm(source), { batch, inputShapes });
+    const folded = foldBatchNorm(source);
+    const fold = mayFold(folded) ? (await import('../graph/fold/fold.ts')).foldNode : undefined;
+    const { graph, shapes } = prepareWith(fold, folded, { batch, inputShapes });
     await pause?.();
     await loadOperators({
       graph,

@@ -1,16 +1,12 @@
-import { type SpecializeOptions, specialize } from '../graph/specialize.ts';
+import { foldNode } from '../graph/fold/fold.ts';
+import type { SpecializeOptions } from '../graph/specializeWith.ts';
 import type { Graph } from '../graph/types.ts';
-import { refuseUnsupported } from '../graph/unsupported.ts';
-import { checkGraph } from './check.ts';
-import { inferOperator, supportedOperators } from './registry.ts';
+import { prepareWith } from './prepareWith.ts';
 
 /** A graph ready to be recorded: static shapes, folded, and everything in it known to be executable. */
 export function prepareGraph(
   source: Graph,
   options: SpecializeOptions,
 ): { graph: Graph; shapes: Map<string, number[]> } {
-  const prepared = specialize(source, inferOperator, options);
-  refuseUnsupported(prepared.graph, supportedOperators);
-  checkGraph(prepared.graph, prepared.shapes);
-  return prepared;
+  return prepareWith(foldNode, source, options);
 }

@@ -1,8 +1,7 @@
 import { describe, intAttribute } from './attributes.ts';
 import { InputError } from './errors.ts';
-import type { InferLookup } from './infer/common.ts';
 import { resolveReshape } from './infer/layout.ts';
-import { type Known, propagate } from './propagate.ts';
+import { type GraphRules, type Known, propagate } from './propagate.ts';
 import { int64Tensor, numel, toNumbers } from './tensor.ts';
 import type { Dim, Graph, Node, Tensor } from './types.ts';
 
@@ -26,7 +25,7 @@ export function exportedBatch(graph: Graph): number | undefined {
  * what follows is exactly one sample. In the end every output must carry the batch in front and be unchanged otherwise;
  * a model for which that does not hold mixes the samples of a batch, and is refused.
  */
-export function generalizeBatch(graph: Graph, lookup: InferLookup): Graph {
+export function generalizeBatch(graph: Graph, rules: GraphRules): Graph {
   const exported = exportedBatch(graph);
   if (exported === undefined) return graph;
   const batched = new Set(
@@ -42,9 +41,9 @@ export function generalizeBatch(graph: Graph, lookup: InferLookup): Graph {
         }),
       ]),
     );
-  const before = propagate(graph, lookup, at(exported));
+  const before = propagate(graph, rules, at(exported));
   const added = new Map<string, Tensor>();
-  const after = propagate(graph, lookup, at(probe), (node, known) =>
+  const after = propagate(graph, rules, at(probe), (node, known) =>
     rewriteNode(node, exported, graph, known, before, added),
   );
   const outputs = graph.outputs.map((output) => {

@@ -1,6 +1,6 @@
 import { describe } from './attributes.ts';
 import { InputError } from './errors.ts';
-import { foldBudget, foldNode } from './fold/fold.ts';
+import { type FoldNode, foldBudget } from './fold/folding.ts';
 import type { InferLookup } from './infer/common.ts';
 import { inferShapeOfOperator } from './infer/inferers.ts';
 import { numel } from './tensor.ts';
@@ -14,14 +14,21 @@ export interface Known {
   constants: Map<string, Tensor>;
 }
 
+/** What is known of operators. */
+export interface GraphRules {
+  infer: InferLookup;
+  fold: FoldNode | undefined;
+}
+
 /**
  * Walks the graph once and infers shapes and folds constants side by side (shapes may depend on folded values, and
  * those on shapes). Values behind an operator without a shape rule stay unknown. `rewrite` may replace a node just
  * before it is looked at; the nodes as they were looked at are returned.
+ * @param rules.fold `foldNode`, or nothing for a graph in which there is nothing to fold
  */
 export function propagate(
   graph: Graph,
-  lookup: InferLookup,
+  { infer: lookup, fold }: GraphRules,
   inputShapes: ReadonlyMap<string, readonly number[]>,
   rewrite: (node: Node, known: Known) => Node = (node) => node,
 ): Known & { nodes: Node[] } {
@@ -49,7 +56,7 @@ export function propagate(
     }
     const outputs = inferred.slice(0, node.outputs.length);
     for (const shape of outputs) checkSize(node, shape);
-    const folded = foldNode(node, values, known, outputs, budget);
+    const folded = fold?.(node, values, known, outputs, budget);
     node.outputs.forEach((name, index) => {
       if (name === '') return;
       shapes.set(name, outputs[index]!);

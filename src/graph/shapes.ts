@@ -1,3 +1,4 @@
+import { foldNode } from './fold/fold.ts';
 import type { InferLookup } from './infer/common.ts';
 import { propagate } from './propagate.ts';
 import type { Graph } from './types.ts';
@@ -14,5 +15,5 @@ export function inferShapes(
   lookup: InferLookup,
   inputShapes: ReadonlyMap<string, readonly number[]>,
 ): Map<string, number[]> {
-  return propagate(graph, lookup, inputShapes).shapes;
+  return propagate(graph, { infer: lookup, fold: foldNode }, inputShapes).shapes;
 }

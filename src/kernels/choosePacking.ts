@@ -1,31 +1,16 @@
-import { canPackDense, FEW_COLUMNS } from './denseWeights.ts';
-import { type Int8Shape, int8Bits, isDepthwise } from './int8Weights.ts';
-import type { Adapter } from './productVariant.ts';
-import { chooseSparse, runsSparse } from './sparseChoice.ts';
+import {
+  ABOUT,
+  bitsOf,
+  type ChoiceAdapter,
+  chooseDense,
+  type LayerFacts,
+  type PackingChoice,
+  runsSparse,
+} from './chooseDense.ts';
+import { FEW_COLUMNS } from './denseWeights.ts';
+import { chooseSparse } from './sparseChoice.ts';
 import { sparsityPattern } from './sparsePattern.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
-
-export type ChoiceAdapter = Adapter;
-
-/** The form in which a layer's weights lie on the GPU, which settles its kernel, and why, as the end of a sentence. */
-export type PackingChoice =
-  | { form: 'float' | 'dense' | 'int8' | 'rows'; reason: string }
-  | { form: 'nm'; n: number; m: number; reason: string }
-  | { form: 'blocks'; blockRows: number; blockK: number; reason: string };
-
-export interface LayerFacts extends Int8Shape {
-  /** The layer reads activations of at most 8 bits. */
-  quantizedInput: boolean;
-  /** Columns of the product that are expected: pixels of a convolution, vectors of a dense layer. */
-  columns: number;
-  /**
-   * `memory`, the default: weights take what they take in the file, but for int8, which rounds 7 bits up to a byte and up
-   * to 3 bits to a nibble. `speed`: they may take more, where that is faster.
-   */
-  prefer?: 'memory' | 'speed';
-  /** Bytes that the weights have in the file; by default those of all their codes. */
-  payload?: number;
-}
 
 /** Time of float32 through that of the dense forms, measured on lavapipe: 3.5 to 6 for few columns, about 1 for many. */
 const DENSE_GAIN = { few: 4, many: 1 };
@@ -33,9 +18,6 @@ const DENSE_GAIN = { few: 4, many: 1 };
 const INT8_GAIN = 1.6;
 /** An estimate must promise so much more than what was measured. */
 const MARGIN = 1.15;
-/** Weights in memory may take so much more than in the file. */
-export const ABOUT = 1.05;
-
 /**
  * Chooses the form from the adapter, the shapes and the numbers alone: int8 where both sides are quantized and its kernels
  * are faster (codes of 5 and 6 bits stay as they are rather than become bytes, unless speed is preferred), otherwise codes
@@ -53,49 +35,4 @@ export function choosePacking(adapter: ChoiceAdapter, matrix: WeightMatrix, fact
   const codes = (matrix.rows * matrix.k * (dense.form === 'float' ? 32 : bitsOf(matrix))) / 8;
   const takesMore = bytes > Math.min(codes, (facts.payload ?? codes) * ABOUT);
   return takesMore && facts.prefer !== 'speed' ? dense : (sparse as PackingChoice);
-}
-
-function chooseDense(
-  adapter: ChoiceAdapter,
-  matrix: WeightMatrix,
-  facts: LayerFacts,
-): PackingChoice & { form: 'float' | 'dense' | 'int8' } {
-  const { values } = matrix;
-  if (values.kind === 'f32') return { form: 'float', reason: 'the file has it in float32' };
-  const bits = bitsOf(matrix);
-  if (facts.quantizedInput && isFastInt8(adapter, facts)) {
-    const stored = int8Bits(matrix, facts);
-    if (stored !== undefined && (facts.prefer === 'speed' || isAboutTheirSize(matrix, facts, stored))) {
-      const kept = stored === 4 ? ', kept as nibbles,' : '';
-      return {
-        form: 'int8',
-        reason: `weights of ${bits} bits${kept} and activations of at most 8 are multiplied as bytes`,
-      };
-    }
-  }
-  if (!canPackDense(matrix)) {
-    const { group } = values as { group: number };
-    return { form: 'float', reason: `its groups of ${group} weights are no multiple of 8` };
-  }
-  const what = values.kind === 'f16' ? 'float16' : `${bits}-bit ${values.kind === 'table' ? 'indices' : 'codes'}`;
-  return { form: 'dense', reason: `${what} are unpacked in registers` };
-}
-
-/**
- * Whether int8 kernels beat float32. On CPU adapters of four lanes (SwiftShader) they took 1/1.2 to 1/1.4 of its time in
- * 3×3 convolutions, and 1/0.6 to 1/0.8 in dense batches, 1×1 and depthwise convolutions.
- */
-function isFastInt8({ kind, subgroupSize }: ChoiceAdapter, { groups, taps }: LayerFacts): boolean {
-  return kind !== 'cpu' || subgroupSize !== 4 || (groups === 1 && taps > 1);
-}
-
-/** Whether codes of 1 to 4 bits are stored in 4, or those of 7 and 8 in 8; a depthwise layer is tiny in any case. */
-function isAboutTheirSize(matrix: WeightMatrix, facts: LayerFacts, stored: 8 | 4): boolean {
-  const bits = bitsOf(matrix);
-  return stored === 4 || bits >= 7 || (bits <= 4 && isDepthwise(matrix, facts));
-}
-
-function bitsOf({ values }: WeightMatrix): number {
-  if ('bits' in values) return values.bits;
-  return values.kind === 'f16' ? 16 : 32;
 }

@@ -1,4 +1,4 @@
-import type { PackingChoice } from './choosePacking.ts';
+import type { PackingChoice } from './chooseDense.ts';
 import type { ConvAlternatives } from './convCall.ts';
 import type { ConvShape } from './convShape.ts';
 import type { DenseWeights } from './denseWeights.ts';

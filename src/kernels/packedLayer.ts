@@ -1,5 +1,5 @@
 /** All forms of packed weights together: for Node, benchmarks and tests. A page loads them one by one. */
-import type { PackingChoice } from './choosePacking.ts';
+import type { PackingChoice } from './chooseDense.ts';
 import { denseLayer } from './denseLayer.ts';
 import { int8Layer } from './int8Layer.ts';
 import type { Recorder } from './kernel.ts';

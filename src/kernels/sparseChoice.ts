@@ -1,3 +1,4 @@
+import { runsSparse } from './chooseDense.ts';
 import { type Adapter, cutProduct } from './productVariant.ts';
 import { chooseSparseVariant, windowCost } from './sparseDispatch.ts';
 import { recordWords, type SparseLayout, setsFor, WINDOW } from './sparseFormat.ts';
@@ -21,14 +22,6 @@ type Candidate = { form: SparseChoice; name: string; layout: SparseLayout; tiles
 
 /** A sparse kernel must promise so much to be taken: the estimates are within about a third of what was measured. */
 const MARGIN = 1.15;
-
-/**
- * Whether a sparse form may be the fastest at all. On SwiftShader, whose compiler unrolls no loops and so keeps a tile's
- * sums in memory, every form was measured to take two to six times as long as float32.
- */
-export function runsSparse({ kind, subgroupSize }: Adapter): boolean {
-  return kind !== 'cpu' || subgroupSize === 8;
-}
 
 /**
  * The form that does best for m columns (vectors of a dense layer, or pixels of all images) by its time and a little by

@@ -1,4 +1,5 @@
 import { InputError } from '../graph/errors.ts';
+import { foldNode } from '../graph/fold/fold.ts';
 import type { InferLookup } from '../graph/infer/common.ts';
 import { inferShapeOfOperator } from '../graph/infer/inferers.ts';
 import { propagate } from '../graph/propagate.ts';
@@ -16,7 +17,7 @@ export function inferRanks(
     ),
   );
   try {
-    const inferred = propagate(graph, lookup, shapes).shapes;
+    const inferred = propagate(graph, { infer: lookup, fold: foldNode }, shapes).shapes;
     return new Map([...declared, ...[...inferred].map(([name, shape]) => [name, shape.length] as const)]);
   } catch (error) {
     // A length of 1 may be too small for a window: then only what is declared is known.

@@ -1,5 +1,7 @@
-import type { PackingChoice } from '../kernels/choosePacking.ts';
+import type { EncodedTensor } from '../format/encodedTensor.ts';
+import type { ChoiceAdapter, PackingChoice } from '../kernels/chooseDense.ts';
 import type { LayerFamily } from '../kernels/layerFamily.ts';
+import { type Chooser, mayBeSparse } from './packWeights.ts';
 
 /** The family of a form, fetched when a network first has it: a bundler makes a file of each. */
 export async function loadFamily(form: PackingChoice['form']): Promise<LayerFamily | undefined> {
@@ -13,4 +15,9 @@ export async function loadFamily(form: PackingChoice['form']): Promise<LayerFami
     default:
       return (await import('../kernels/sparseLayer.ts')).sparseLayer;
   }
+}
+
+/** What chooses the form of a tensor that may be sparse, fetched when a network first has such a one. */
+export async function loadChooser(adapter: ChoiceAdapter, encoded: EncodedTensor): Promise<Chooser | undefined> {
+  return mayBeSparse(adapter, encoded) ? (await import('../kernels/choosePacking.ts')).choosePacking : undefined;
 }

@@ -4,9 +4,10 @@ import { initializerRoles } from '../engine/parameters.ts';
 import type { EncodedTensor } from '../format/encodedTensor.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph } from '../graph/types.ts';
-import type { ChoiceAdapter } from '../kernels/choosePacking.ts';
+import type { ChoiceAdapter } from '../kernels/chooseDense.ts';
+import { choosePacking } from '../kernels/choosePacking.ts';
 import { layerFamily } from '../kernels/packedLayer.ts';
-import { type PackedTensor, packBy, planPacking, type WeightMemory } from './packWeights.ts';
+import { mayBeSparse, type PackedTensor, packBy, planPacking, type WeightMemory } from './packWeights.ts';
 import { SmallWeights } from './smallWeights.ts';
 import { Weights } from './weights.ts';
 
@@ -36,7 +37,8 @@ function packFile(adapter: ChoiceAdapter, { graph, encodings }: DecodedFile, mem
     const encoded = encodings.get(name);
     const tensor = graph.initializers.get(name);
     if (!encoded || !tensor) continue;
-    const chosen = planPacking(adapter, encoded, tensor, use, memory);
+    const choose = mayBeSparse(adapter, encoded) ? choosePacking : undefined;
+    const chosen = planPacking(adapter, encoded, tensor, use, { memory, choose });
     const plan = small ? small.adjust(chosen, encoded) : chosen;
     const { form } = plan.choice;
     const made = packBy(form === 'float' ? undefined : layerFamily(form), plan);

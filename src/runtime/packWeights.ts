@@ -2,7 +2,13 @@ import type { LayerUse } from '../engine/packing.ts';
 import type { StoredLayer } from '../engine/parameters.ts';
 import type { EncodedTensor } from '../format/encodedTensor.ts';
 import type { Tensor } from '../graph/types.ts';
-import { type ChoiceAdapter, choosePacking, type PackingChoice } from '../kernels/choosePacking.ts';
+import {
+  type ChoiceAdapter,
+  chooseDense,
+  type LayerFacts,
+  type PackingChoice,
+  runsSparse,
+} from '../kernels/chooseDense.ts';
 import type { LayerFamily, LayerKernels, PackedWeights, StoredWeights } from '../kernels/layerFamily.ts';
 import type { WeightMatrix } from '../kernels/weightMatrix.ts';
 import { weightMatrix } from './weightMatrix.ts';
@@ -30,20 +36,31 @@ export interface PackingPlan {
   use: LayerUse;
 }
 
-/** Chooses the form of a tensor of the file from its values and from the layers that read it. */
+/** `choosePacking`, which may choose a sparse form, or `chooseDense`. */
+export type Chooser = (adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts) => PackingChoice;
+
+/** Whether a sparse form may be chosen: too few weights are zero where the file had nothing to gain from leaving them out. */
+export function mayBeSparse(adapter: ChoiceAdapter, { layout }: EncodedTensor): boolean {
+  return layout !== 'dense' && runsSparse(adapter);
+}
+
+/**
+ * Chooses the form of a tensor of the file from its values and from the layers that read it.
+ * @param choose `choosePacking` where it may be sparse
+ */
 export function planPacking(
   adapter: ChoiceAdapter,
   encoded: EncodedTensor,
   decoded: Tensor,
   use: LayerUse,
-  memory?: WeightMemory,
+  { memory, choose = chooseDense }: { memory?: WeightMemory | undefined; choose?: Chooser | undefined } = {},
 ): PackingPlan {
   const matrix = weightMatrix(encoded, decoded, use);
   if (!matrix) {
     return { choice: { form: 'float', reason: 'its scales run across the rows of the product' }, use };
   }
   const facts = memory === 'small' ? { ...use, payload: encoded.bytes } : use;
-  return { choice: choosePacking(adapter, matrix, facts), matrix, use };
+  return { choice: choose(adapter, matrix, facts), matrix, use };
 }
 
 /** Packs by the family of the form that was chosen; without one the weights stay floats. */

@@ -3,7 +3,7 @@ import type { StoredLayer } from '../engine/parameters.ts';
 import type { EncodedTensor } from '../format/encodedTensor.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
-import { ABOUT } from '../kernels/choosePacking.ts';
+import { ABOUT } from '../kernels/chooseDense.ts';
 import { halfWords } from '../kernels/halfWords.ts';
 import { storeWeights } from '../kernels/storedWeights.ts';
 import type { PackedTensor, PackingPlan } from './packWeights.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from '../../src/graph/errors.ts';
+import { foldNode } from '../../src/graph/fold/fold.ts';
 import { propagate } from '../../src/graph/propagate.ts';
 import { inferShapeOfOperator } from '../../src/graph/shapes.ts';
 import { floatTensor, int64Tensor } from '../../src/graph/tensor.ts';
@@ -93,7 +94,7 @@ function foldOne(op: string, inputs: Tensor[], attributes: Record<string, Attrib
     nodes: [[op, names, ['y'], attributes]],
     initializers: Object.fromEntries(inputs.map((tensor, index) => [names[index]!, tensor])),
   });
-  return propagate(graph, inferShapeOfOperator, new Map()).constants.get('y');
+  return propagate(graph, { infer: inferShapeOfOperator, fold: foldNode }, new Map()).constants.get('y');
 }
 
 describe('folding computes what onnxruntime computes', () => {
@@ -133,7 +134,7 @@ describe('folding computes what onnxruntime computes', () => {
       nodes: [['Split', ['x', 's'], ['a', 'b', 'c'], { axis: 1 }]],
       initializers: { x: { ...list(...Array(12).keys()), shape: [2, 6] }, s: list(1, 2, 3) },
     });
-    const { constants } = propagate(graph, inferShapeOfOperator, new Map());
+    const { constants } = propagate(graph, { infer: inferShapeOfOperator, fold: foldNode }, new Map());
     expect(constants.get('a')).toEqual({ ...list(0, 6), shape: [2, 1] });
     expect(constants.get('c')).toEqual({ ...list(3, 4, 5, 9, 10, 11), shape: [2, 3] });
   });
@@ -147,7 +148,11 @@ describe('folding computes what onnxruntime computes', () => {
         ['Size', ['x'], ['n']],
       ],
     });
-    const { constants } = propagate(graph, inferShapeOfOperator, new Map([['x', [2, 3, 4]]]));
+    const { constants } = propagate(
+      graph,
+      { infer: inferShapeOfOperator, fold: foldNode },
+      new Map([['x', [2, 3, 4]]]),
+    );
     expect(constants.get('s')).toEqual(list(3, 4));
     expect(constants.get('n')).toEqual(scalar(24));
   });
@@ -183,6 +188,8 @@ describe('folding refuses', () => {
       ).map(([op, inputs, outputs, attributes]) => [op, [...inputs], [...outputs], attributes]),
       initializers: { v0: list(1) },
     });
-    expect(() => propagate(graph, inferShapeOfOperator, new Map())).toThrow(/far more than the model holds/);
+    expect(() => propagate(graph, { infer: inferShapeOfOperator, fold: foldNode }, new Map())).toThrow(
+      /far more than the model holds/,
+    );
   });
 });

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { generalizeBatch } from '../../src/graph/batch.ts';
+import { foldNode } from '../../src/graph/fold/fold.ts';
 import { inspectGraph } from '../../src/graph/inspect.ts';
 import { foldBatchNorm } from '../../src/graph/passes/foldBatchNorm.ts';
 import { inferShapeOfOperator } from '../../src/graph/shapes.ts';
@@ -152,7 +153,7 @@ describe('a model exported for a batch of 1 runs at any batch', () => {
   it('generalizeBatch makes the batch symbolic and leaves the original alone', () => {
     const graph = fixed([['Reshape', ['x', 's'], ['y']]], { s: int64Tensor([1, 24]) });
     const before = structuredClone(graph);
-    const general = generalizeBatch(graph, lookup);
+    const general = generalizeBatch(graph, { infer: lookup, fold: foldNode });
     expect(general.inputs[0]!.shape).toEqual(['batch', 2, 3, 4]);
     expect(general.outputs[0]!.shape).toEqual(['batch', 24]);
     expect(graph).toEqual(before);

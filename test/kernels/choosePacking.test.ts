@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type ChoiceAdapter, choosePacking, type LayerFacts } from '../../src/kernels/choosePacking.ts';
+import type { ChoiceAdapter, LayerFacts } from '../../src/kernels/chooseDense.ts';
+import { choosePacking } from '../../src/kernels/choosePacking.ts';
 import type { WeightMatrix } from '../../src/kernels/weightMatrix.ts';
 import { random } from '../support/numbers.ts';
 import { randomWeights } from '../support/weightMatrices.ts';

@@ -5,21 +5,10 @@ import { int64Tensor, numel } from '../tensor.ts';
 import type { Node, Tensor } from '../types.ts';
 import { arithmeticFolds } from './arithmetic.ts';
 import type { Fold } from './common.ts';
+import type { FoldBudget } from './folding.ts';
 import { layoutFolds } from './layout.ts';
 
 const folds: Readonly<Record<string, Fold>> = { ...arithmeticFolds, ...layoutFolds };
-
-/** How many elements folding may still produce; a small file must not make us fill the memory. */
-export interface FoldBudget {
-  elements: number;
-}
-
-/** Generous for real models, whose folded tensors are shapes and re-laid-out weights. */
-export function foldBudget(initializers: Iterable<Tensor>): FoldBudget {
-  let elements = 2 ** 24;
-  for (const { shape } of initializers) elements += 4 * numel(shape);
-  return { elements };
-}
 
 /**
  * The outputs of a node that can be computed on the host: one whose inputs are all constant, or that asks only for the
