@@ -44,7 +44,7 @@ export function addWeightsOption(command: Command): Command {
     '--weights <memory>',
     'of a compressed file, on the GPU: small, about as in the file, unpacked in every run; fast, as the kernels read them',
   );
-  return command.addOption(weights.choices(['small', 'fast']).default('fast'));
+  return command.addOption(weights.choices(['small', 'fast']).default('small'));
 }
 
 function readAdapter(text: string): AdapterChoice {

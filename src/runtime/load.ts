@@ -18,7 +18,7 @@ export interface WebLoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   /**
    * What the weights may take on the GPU. `small`: about what they take in the file; layers whose kernels need more are
-   * unpacked in every run, into memory that activations use before and after. `fast`, the default: what the kernels need.
+   * unpacked in every run, into memory that activations use before and after. `fast`: what the kernels need.
    */
   weights?: WeightMemory | undefined;
   /** Samples that the first run will have; compiled ahead. Default: as exported, or 1. */

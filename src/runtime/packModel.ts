@@ -24,7 +24,7 @@ interface DecodedFile {
 export function packTensors(
   adapter: ChoiceAdapter,
   file: DecodedFile,
-  memory: WeightMemory = 'fast',
+  memory: WeightMemory = 'small',
 ): Map<string, PackedTensor> {
   return packFile(adapter, file, memory).packed;
 }
@@ -56,7 +56,7 @@ function packFile(adapter: ChoiceAdapter, { graph, encodings }: DecodedFile, mem
 export function packedParameters(
   gpu: Gpu,
   file: DecodedFile,
-  memory: WeightMemory = 'fast',
+  memory: WeightMemory = 'small',
 ): (graph: Graph) => OwnedParameters {
   // Once for all plans: packing takes longer than uploading.
   const { packed, small } = packFile(gpu.capabilities, file, memory);

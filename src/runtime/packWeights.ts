@@ -14,8 +14,8 @@ import type { WeightMatrix } from '../kernels/weightMatrix.ts';
 import { weightMatrix } from './weightMatrix.ts';
 
 /**
- * What the weights may take on the GPU: `small`, about what they take in the file, so that those whose kernel needs more
- * are unpacked in every run; `fast`, the default, what their kernel needs.
+ * What the weights may take on the GPU: `small`, the default, about what they take in the file, so that those whose kernel needs more
+ * are unpacked in every run; `fast`, what their kernel needs.
  */
 export type WeightMemory = 'small' | 'fast';
 

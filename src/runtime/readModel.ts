@@ -50,7 +50,7 @@ export async function readModel(
   source: OpenedSource,
   {
     onProgress,
-    weights: memory,
+    weights: memory = 'small',
   }: { onProgress?: (progress: LoadProgress) => void; weights?: WeightMemory | undefined },
 ): Promise<ReadModel> {
   const reader = new ModelReader(source.name, source.bytes);

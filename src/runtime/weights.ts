@@ -41,6 +41,8 @@ export class Weights {
       const { stored } = packed;
       this.#packed.set(name, stored ? { kernels, ...stored } : { kernels, layer });
       data = stored?.words ?? words;
+      // What a run makes of them is one buffer too.
+      this.#check(name, words);
     }
     this.#upload(name, data);
   }
@@ -55,12 +57,16 @@ export class Weights {
   }
 
   #upload(name: string, data: Tensor['data']): void {
-    checkSize(this.#gpu.capabilities, `${this.#file}: tensor ${name}`, data.byteLength);
+    this.#check(name, data);
     const buffer = this.#gpu.buffers.create(data.byteLength, name);
     this.#bytes += buffer.size;
     const slice = { buffer, offset: 0, size: buffer.size };
     this.#slices.set(name, slice);
     if (data.length > 0) this.#gpu.write(slice, data as Uint32Array<ArrayBuffer>);
+  }
+
+  #check(name: string, { byteLength }: Tensor['data']): void {
+    checkSize(this.#gpu.capabilities, `${this.#file}: tensor ${name}`, byteLength);
   }
 
   /** The packed form of an initializer of a plan's graph; undefined where the plan has it in float32. */

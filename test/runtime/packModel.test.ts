@@ -346,15 +346,15 @@ describe('small weights', () => {
 
   it('say what is stored and why', async () => {
     const decoded = decodeModel(encoded(residualNetwork(8), onGrid(7), 'f16'), { fileName: 'test' });
-    const tensors = [...packTensors({ kind: 'gpu' }, decoded, 'small').values()];
+    const tensors = [...packTensors({ kind: 'gpu' }, decoded).values()];
     const [tensor] = tensors.filter(({ stored }) => stored?.coding === 'packed');
     expect(describePacking(tensor!)).toBe('int8 from packed');
     expect(tensor?.choice.reason).toMatch(/, which every run makes of \d+ \(packed streams\)$/);
     expect(packedBytes(tensor!)).toBe(tensor?.stored?.words.byteLength);
     const floats = decodeModel(encoded(dense(), pruned('f32')), { fileName: 'test' });
-    const [first] = packTensors({ kind: 'gpu' }, floats, 'small').values();
+    const [first] = packTensors({ kind: 'gpu' }, floats).values();
     expect(describePacking(first!)).toBe('float32 from gap');
-    const fast = [...packTensors({ kind: 'gpu' }, decoded).values()];
+    const fast = [...packTensors({ kind: 'gpu' }, decoded, 'fast').values()];
     expect(fast.every(({ stored }) => stored === undefined)).toBe(true);
   });
 });
