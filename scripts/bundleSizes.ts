@@ -16,6 +16,8 @@ export type Part =
   | 'smallWeights'
   | 'choosePacking'
   | 'fold'
+  | 'foldBatchNorm'
+  | 'batch'
   | 'movingPasses'
   | 'summingPasses'
   | 'imagePreparer';

@@ -3,7 +3,9 @@ import type { TunedChoices } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import { mayFold } from '../graph/fold/folding.ts';
-import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
+import { batchNormFolded } from '../graph/passes/batchNormFolded.ts';
+import type { GraphRules } from '../graph/propagate.ts';
+import { inputShapesFor, isExportedOtherwise, type SpecializeOptions } from '../graph/specializeWith.ts';
 import type { Graph } from '../graph/types.ts';
 import type { PackedLayer } from '../kernels/layerFamily.ts';
 import { type Builder, buildPlan, type CompiledPlan } from './builder.ts';
@@ -64,9 +66,9 @@ export class InferenceModel {
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
     const { batch, inputShapes, parameters, tuned, dispatchesPerSubmit, pause } = options;
     const capabilities = tuned ? { ...gpu.capabilities, tuned } : gpu.capabilities;
-    const folded = foldBatchNorm(source);
-    const fold = mayFold(folded) ? (await import('../graph/fold/fold.ts')).foldNode : undefined;
-    const { graph, shapes } = prepareWith(fold, folded, { batch, inputShapes });
+    const folded = await batchNormFolded(source);
+    const shaped = { batch, inputShapes };
+    const { graph, shapes } = prepareWith(await rulesFor(folded, shaped), folded, shaped);
     await pause?.();
     await loadOperators({
       graph,
@@ -162,4 +164,13 @@ export class InferenceModel {
   dispose(): void {
     this.#plan.dispose();
   }
+}
+
+/** The rules that a graph needs, each fetched where it does: most have nothing to fold, and run as they were exported. */
+async function rulesFor(graph: Graph, options: SpecializeOptions): Promise<Omit<GraphRules, 'infer'>> {
+  const isGeneral = isExportedOtherwise(graph, inputShapesFor(graph, options));
+  return {
+    fold: mayFold(graph) || isGeneral ? (await import('../graph/fold/fold.ts')).foldNode : undefined,
+    generalize: isGeneral ? (await import('../graph/batch.ts')).generalizeBatch : undefined,
+  };
 }

@@ -1,3 +1,4 @@
+import { generalizeBatch } from '../graph/batch.ts';
 import { foldNode } from '../graph/fold/fold.ts';
 import type { SpecializeOptions } from '../graph/specializeWith.ts';
 import type { Graph } from '../graph/types.ts';
@@ -8,5 +9,5 @@ export function prepareGraph(
   source: Graph,
   options: SpecializeOptions,
 ): { graph: Graph; shapes: Map<string, number[]> } {
-  return prepareWith(foldNode, source, options);
+  return prepareWith({ fold: foldNode, generalize: generalizeBatch }, source, options);
 }

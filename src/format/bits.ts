@@ -2,6 +2,7 @@
  * Bit streams: value i of b bits occupies bits i·b .. i·b+b−1 of the stream, least significant bit first, and bit j of
  * the stream is bit j mod 8 of byte ⌊j/8⌋. So three bits take three bits, and values may straddle bytes.
  */
+import { finish, inSteps, type Steps } from '../kernels/steps.ts';
 
 /** Bytes that `count` values of `bits` bits take. */
 export function packedBytes(count: number, bits: number): number {
@@ -30,12 +31,22 @@ export function packBits(values: ArrayLike<number>, bits: number): Uint8Array {
 
 /** The first `count` values of `bits` (1..8) bits, unsigned. `packed` holds at least `packedBytes(count, bits)` bytes. */
 export function unpackBits(packed: Uint8Array, bits: number, count: number): Uint8Array {
+  return finish(unpackingBits(packed, bits, count));
+}
+
+export function* unpackingBits(packed: Uint8Array, bits: number, count: number): Steps<Uint8Array> {
   const values = new Uint8Array(count);
+  yield* inSteps(count, (begin, end) => unpackRange(packed, bits, values, begin, end));
+  return values;
+}
+
+/** Values `begin`, a multiple of 8, to `end`. */
+function unpackRange(packed: Uint8Array, bits: number, values: Uint8Array, begin: number, end: number): void {
   const mask = (1 << bits) - 1;
   let pending = 0;
   let pendingBits = 0;
-  let at = 0;
-  for (let i = 0; i < count; i++) {
+  let at = (begin / 8) * bits;
+  for (let i = begin; i < end; i++) {
     if (pendingBits < bits) {
       pending |= packed[at++]! << pendingBits;
       pendingBits += 8;
@@ -44,7 +55,6 @@ export function unpackBits(packed: Uint8Array, bits: number, count: number): Uin
     pending >>>= bits;
     pendingBits -= bits;
   }
-  return values;
 }
 
 /** Whether the bits after the first `usedBits` of the stream's last byte are zero, as a writer leaves them. */

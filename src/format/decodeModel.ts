@@ -1,11 +1,12 @@
 import { InputError } from '../graph/errors.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { validateGraph } from '../graph/validate.ts';
+import { finish, type Steps } from '../kernels/steps.ts';
 import type { EncodedTensor } from './encodedTensor.ts';
 import { buildGraph } from './graphJson.ts';
 import type { ModelMeta } from './meta.ts';
 import { type ArrivedTensor, type ModelHeader, ModelReader } from './modelReader.ts';
-import { unpackTensor } from './unpackTensor.ts';
+import { unpackingTensor } from './unpackTensor.ts';
 import { FORMAT_VERSION } from './version.ts';
 
 export interface CompressedModel {
@@ -61,9 +62,13 @@ export function isCompressedModel(bytes: Uint8Array): boolean {
 }
 
 /** The tensor that has arrived, decoded. @throws InputError */
-export function decodeArrived({ tensor, where }: ArrivedTensor): Tensor {
+export function decodeArrived(arrived: ArrivedTensor): Tensor {
+  return finish(decodingArrived(arrived));
+}
+
+export function* decodingArrived({ tensor, where }: ArrivedTensor): Steps<Tensor> {
   try {
-    return unpackTensor(tensor, where);
+    return yield* unpackingTensor(tensor, where);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new InputError(`${where}: there is not enough memory for its shape [${tensor.shape}].`);

@@ -1,4 +1,5 @@
-import { packBits, packedBytes, unpackBits } from './bits.ts';
+import { finish, inSteps, type Steps } from '../kernels/steps.ts';
+import { packBits, packedBytes, unpackingBits } from './bits.ts';
 
 /**
  * Where the non-zero elements of a tensor lie, as one of two streams.
@@ -31,12 +32,21 @@ export function encodeBitmap(positions: Uint32Array, count: number): Uint8Array 
 
 /** Positions of the ones, or undefined where their number is not `stored`. */
 export function decodeBitmap(bitmap: Uint8Array, count: number, stored: number): Uint32Array | undefined {
+  return finish(decodingBitmap(bitmap, count, stored));
+}
+
+export function* decodingBitmap(bitmap: Uint8Array, count: number, stored: number): Steps<Uint32Array | undefined> {
   let ones = 0;
-  for (let i = 0; i < bitmap.length; i++) {
-    for (let byte = bitmap[i]!; byte !== 0; byte &= byte - 1) ones++;
-  }
+  yield* inSteps(bitmap.length, (begin, end) => {
+    for (let i = begin; i < end; i++) for (let byte = bitmap[i]!; byte !== 0; byte &= byte - 1) ones++;
+  });
   if (ones !== stored) return undefined;
-  return storedPositions(count, (i) => ((bitmap[i >>> 3]! >>> (i & 7)) & 1) === 1);
+  const positions = new Uint32Array(stored);
+  let at = 0;
+  yield* inSteps(count, (begin, end) => {
+    for (let i = begin; i < end; i++) if (((bitmap[i >>> 3]! >>> (i & 7)) & 1) === 1) positions[at++] = i;
+  });
+  return positions;
 }
 
 /** Symbols of a gap stream of `bits` bits. */
@@ -77,24 +87,32 @@ export function encodeGaps(positions: Uint32Array, count: number, bits: number):
 }
 
 /** Positions of the stored elements, or undefined where the stream does not cover `count` elements, `stored` of them. */
-export function decodeGaps(
+export function decodeGaps(...stream: Parameters<typeof decodingGaps>): Uint32Array | undefined {
+  return finish(decodingGaps(...stream));
+}
+
+export function* decodingGaps(
   stream: Uint8Array,
   bits: number,
   symbolCount: number,
   count: number,
   stored: number,
-): Uint32Array | undefined {
+): Steps<Uint32Array | undefined> {
   const filler = (1 << bits) - 1;
   if (stored > symbolCount || count >= (symbolCount + 1) * (filler + 1)) return undefined;
   const positions = new Uint32Array(stored);
+  const symbols = yield* unpackingBits(stream, bits, symbolCount);
   let at = 0;
   let next = 0;
-  for (const symbol of unpackBits(stream, bits, symbolCount)) {
-    next += symbol;
-    if (symbol === filler) continue;
-    if (at === stored || next >= count) return undefined;
-    positions[at++] = next++;
-  }
+  let fits = true;
+  yield* inSteps(symbolCount, (begin, end) => {
+    for (let i = begin; i < end && fits; i++) {
+      next += symbols[i]!;
+      if (symbols[i] === filler) continue;
+      fits = at < stored && next < count;
+      if (fits) positions[at++] = next++;
+    }
+  });
   const rest = count - next;
-  return at === stored && rest >= 0 && rest < filler ? positions : undefined;
+  return fits && at === stored && rest >= 0 && rest < filler ? positions : undefined;
 }

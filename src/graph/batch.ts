@@ -1,5 +1,6 @@
 import { describe, intAttribute } from './attributes.ts';
 import { InputError } from './errors.ts';
+import { exportedBatch } from './exportedBatch.ts';
 import { resolveReshape } from './infer/layout.ts';
 import { type GraphRules, type Known, propagate } from './propagate.ts';
 import { int64Tensor, numel, toNumbers } from './tensor.ts';
@@ -10,12 +11,6 @@ export const batchDim = 'batch';
 
 /** A batch that is unlikely to equal any other length in the model, to tell the batch dimension from the others. */
 const probe = 8191;
-
-/** The batch a model was exported for: the first dimension of its first input, if that is a number. */
-export function exportedBatch(graph: Graph): number | undefined {
-  const first = graph.inputs[0]?.shape?.[0];
-  return typeof first === 'number' ? first : undefined;
-}
 
 /**
  * Makes a model that was exported for a fixed batch run at any: the first dimension of its inputs becomes symbolic, and

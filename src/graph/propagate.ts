@@ -18,6 +18,8 @@ export interface Known {
 export interface GraphRules {
   infer: InferLookup;
   fold: FoldNode | undefined;
+  /** `generalizeBatch`; may be absent where a graph is wanted for the batch that it was exported for. */
+  generalize?: ((graph: Graph, rules: GraphRules) => Graph) | undefined;
 }
 
 /**

@@ -1,3 +1,4 @@
+import { generalizeBatch } from './batch.ts';
 import { foldNode } from './fold/fold.ts';
 import type { InferLookup } from './infer/common.ts';
 import { type SpecializeOptions, specializeWith } from './specializeWith.ts';
@@ -11,5 +12,5 @@ export function specialize(
   lookup: InferLookup,
   options: SpecializeOptions = {},
 ): { graph: Graph; shapes: Map<string, number[]> } {
-  return specializeWith(graph, { infer: lookup, fold: foldNode }, options);
+  return specializeWith(graph, { infer: lookup, fold: foldNode, generalize: generalizeBatch }, options);
 }

@@ -1,6 +1,6 @@
-import { exportedBatch, generalizeBatch } from './batch.ts';
 import { inferDTypes } from './dtypes.ts';
 import { InputError } from './errors.ts';
+import { exportedBatch } from './exportedBatch.ts';
 import { removeDeadNodes } from './passes/deadNodes.ts';
 import { removeIdentities } from './passes/identities.ts';
 import { identifyNoOps } from './passes/noOps.ts';
@@ -29,12 +29,12 @@ export function specializeWith(
     if (!graph.inputs.some((input) => input.name === name))
       throw new InputError(`a shape is given for '${name}', which is no input of the model`);
   }
-  const exported = exportedBatch(graph);
-  const inputShapes = new Map(graph.inputs.map((input) => [input.name, resolveInput(input, exported, options)]));
-  const exportedOtherwise = graph.inputs.some(({ name, shape }) => {
-    return typeof shape?.[0] === 'number' && shape[0] !== inputShapes.get(name)![0];
-  });
-  const general = exportedOtherwise ? generalizeBatch(graph, rules) : graph;
+  const inputShapes = inputShapesFor(graph, options);
+  let general = graph;
+  if (isExportedOtherwise(graph, inputShapes)) {
+    if (!rules.generalize) throw new Error(`${graph.name} was exported for another batch: generalize is missing`);
+    general = rules.generalize(graph, rules);
+  }
   const { shapes, constants, nodes } = propagate(general, rules, inputShapes);
   const folded = {
     ...general,
@@ -52,6 +52,19 @@ export function specializeWith(
     graph: { ...clean, inputs: clean.inputs.map(fix), outputs: clean.outputs.map(fix) },
     shapes: final,
   };
+}
+
+/** Shapes of the inputs as they are asked for. @throws InputError where they do not fit those of the graph */
+export function inputShapesFor(graph: Graph, options: SpecializeOptions): Map<string, number[]> {
+  const exported = exportedBatch(graph);
+  return new Map(graph.inputs.map((input) => [input.name, resolveInput(input, exported, options)]));
+}
+
+/** Whether the graph was exported for another batch than these shapes have. */
+export function isExportedOtherwise(graph: Graph, inputShapes: ReadonlyMap<string, readonly number[]>): boolean {
+  return graph.inputs.some(({ name, shape }) => {
+    return typeof shape?.[0] === 'number' && shape[0] !== inputShapes.get(name)![0];
+  });
 }
 
 function resolveInput(

@@ -1,6 +1,7 @@
 import { canPackDense } from './denseWeights.ts';
-import { type Int8Shape, int8Bits, isDepthwise } from './int8Weights.ts';
+import { type Int8Shape, int8Bits, isDepthwise, measuringCodes } from './int8Weights.ts';
 import type { Adapter } from './productVariant.ts';
+import type { Steps } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 export type ChoiceAdapter = Adapter;
@@ -36,12 +37,18 @@ export function runsSparse({ kind, subgroupSize }: Adapter): boolean {
   return kind !== 'cpu' || subgroupSize === 8;
 }
 
-/** As `choosePacking`, where no weights are known to be zero. */
-export function chooseDense(
-  adapter: ChoiceAdapter,
-  matrix: WeightMatrix,
-  facts: LayerFacts,
-): PackingChoice & { form: 'float' | 'dense' | 'int8' } {
+/** Chooses a form, in steps where the weights have to be looked at. */
+export type Chooser = (adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts) => Steps<PackingChoice>;
+
+/** As `choosingPacking`, where no weights are known to be zero. */
+export function* choosingDense(adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts): Steps<DenseChoice> {
+  if (facts.quantizedInput) yield* measuringCodes(matrix);
+  return chooseDense(adapter, matrix, facts);
+}
+
+type DenseChoice = PackingChoice & { form: 'float' | 'dense' | 'int8' };
+
+function chooseDense(adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts): DenseChoice {
   const { values } = matrix;
   if (values.kind === 'f32') return { form: 'float', reason: 'the file has it in float32' };
   const bits = bitsOf(matrix);

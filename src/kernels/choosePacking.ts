@@ -2,14 +2,16 @@ import {
   ABOUT,
   bitsOf,
   type ChoiceAdapter,
-  chooseDense,
+  type Chooser,
+  choosingDense,
   type LayerFacts,
   type PackingChoice,
   runsSparse,
 } from './chooseDense.ts';
 import { FEW_COLUMNS } from './denseWeights.ts';
 import { chooseSparse } from './sparseChoice.ts';
-import { sparsityPattern } from './sparsePattern.ts';
+import { findingPattern } from './sparsePattern.ts';
+import { finish } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** Time of float32 through that of the dense forms, measured on lavapipe: 3.5 to 6 for few columns, about 1 for many. */
@@ -24,15 +26,19 @@ const MARGIN = 1.15;
  * that are unpacked in registers; a sparse form where enough weights are zero for it to be faster than that.
  */
 export function choosePacking(adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts): PackingChoice {
-  const dense = chooseDense(adapter, matrix, facts);
+  return finish(choosingPacking(adapter, matrix, facts));
+}
+
+export const choosingPacking: Chooser = function* (adapter, matrix, facts) {
+  const dense = yield* choosingDense(adapter, matrix, facts);
   // Before the pattern is looked for, which takes longer than all else here.
   if (!runsSparse(adapter)) return dense;
   const few = facts.columns <= FEW_COLUMNS;
   const gainOf = { float: 1, int8: INT8_GAIN, dense: few ? DENSE_GAIN.few : DENSE_GAIN.many };
-  const sparse = chooseSparse(adapter, { pattern: sparsityPattern(matrix, facts), m: facts.columns });
+  const sparse = chooseSparse(adapter, { pattern: yield* findingPattern(matrix, facts), m: facts.columns });
   const { gain = 0, bytes = 0 } = sparse;
   if (sparse.form === 'dense' || gain < MARGIN * gainOf[dense.form]) return dense;
   const codes = (matrix.rows * matrix.k * (dense.form === 'float' ? 32 : bitsOf(matrix))) / 8;
   const takesMore = bytes > Math.min(codes, (facts.payload ?? codes) * ABOUT);
   return takesMore && facts.prefer !== 'speed' ? dense : (sparse as PackingChoice);
-}
+};

@@ -1,7 +1,8 @@
 import { float32ToFloat16 } from './float16.ts';
 import { asWords, type Operand } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
-import { groupsPerRow, type WeightMatrix, type WeightValues } from './weightMatrix.ts';
+import { finish, inSteps, type Steps } from './steps.ts';
+import { groupsPerRow, type WeightMatrix } from './weightMatrix.ts';
 
 /**
  * Weights of which every element is stored, in the layout of shaders/common/weights.wgsl: the kernels of float32 weights
@@ -41,6 +42,10 @@ export function canPackDense({ k, values }: WeightMatrix): boolean {
 
 /** Lays a matrix out for the GPU. Takes as many bits as the codes have; rows are rounded up to whole words. */
 export function packDense(matrix: WeightMatrix): DenseWeights {
+  return finish(packingDense(matrix));
+}
+
+export function* packingDense(matrix: WeightMatrix): Steps<DenseWeights> {
   const { rows, k, values } = matrix;
   const writer = new WordWriter();
   const at = { codes: 0, pairs: 0, bits: 0, scales: 0, zeros: 0, table: 0 };
@@ -50,15 +55,16 @@ export function packDense(matrix: WeightMatrix): DenseWeights {
     return { ...common, bits: 32, words: writer.finish() };
   }
   if (values.kind === 'f16') {
-    writer.append(plane(matrix, values.data, { width: 16, shift: 0 }));
+    writer.append(yield* makingPlane(matrix, values.data, { width: 16, shift: 0, middle: 0 }));
     return { ...common, bits: 16, words: writer.finish() };
   }
-  const codes = storedCodes(values);
+  // Signed codes are moved up, so that the middle one stands for zero.
+  const middle = values.kind === 'table' || values.zero ? 0 : 1 << (values.bits - 1);
   const { bits } = values;
   const planes = bits === 8 ? [8] : [4, 2, 1].filter((width) => (bits & width) !== 0);
   let shift = 0;
   for (const width of planes) {
-    const offset = writer.append(plane(matrix, codes, { width, shift }));
+    const offset = writer.append(yield* makingPlane(matrix, values.codes, { width, shift, middle }));
     if (width >= 4) at.codes = offset;
     else if (width === 2) at.pairs = offset;
     else at.bits = offset;
@@ -83,28 +89,35 @@ export function packDense(matrix: WeightMatrix): DenseWeights {
   };
 }
 
-/** Codes as unsigned numbers of `bits` bits: signed ones are moved up, so that the middle one stands for zero. */
-function storedCodes(values: Extract<WeightValues, { kind: 'int' | 'table' }>): ArrayLike<number> {
-  if (values.kind === 'table' || values.zero) return values.codes;
-  const middle = 1 << (values.bits - 1);
-  return values.codes.map((code) => code + middle);
-}
-
-/** Bits `shift` to `shift + width − 1` of every element, words of neighbouring rows next to one another: [k words][rows]. */
-function plane(
+/**
+ * Bits `shift` to `shift + width − 1` of every element plus `middle`, words of neighbouring rows next to one another: [k
+ * words][rows].
+ */
+function* makingPlane(
   { rows, k }: WeightMatrix,
   elements: ArrayLike<number>,
-  { width, shift }: { width: number; shift: number },
-): Uint32Array {
+  { width, shift, middle }: { width: number; shift: number; middle: number },
+): Steps<Uint32Array> {
   const perWord = 32 / width;
   const mask = 2 ** width - 1;
-  const words = new Uint32Array(Math.ceil(k / perWord) * rows);
-  for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < k; i++) {
-      const bits = (elements[row * k + i]! >>> shift) & mask;
-      words[Math.floor(i / perWord) * rows + row]! |= bits << ((i % perWord) * width);
-    }
-  }
+  const rowWords = Math.ceil(k / perWord);
+  const words = new Uint32Array(rowWords * rows);
+  yield* inSteps(
+    rows,
+    (begin, end) => {
+      for (let row = begin; row < end; row++) {
+        for (let word = 0; word < rowWords; word++) {
+          let bits = 0;
+          const first = word * perWord;
+          for (let i = Math.min(perWord, k - first) - 1; i >= 0; i--) {
+            bits = (bits << width) | (((elements[row * k + first + i]! + middle) >>> shift) & mask);
+          }
+          words[word * rows + row] = bits;
+        }
+      }
+    },
+    k,
+  );
   return words;
 }
 

@@ -1,7 +1,7 @@
 import { int8Conv } from './int8Conv.ts';
 import { emptyPlanes, type QuantizedPlanes, type QuantizedRows, quantizePlanes, quantizeRows } from './int8Planes.ts';
 import { int8Product } from './int8Product.ts';
-import { type Int8Weights, packInt8 } from './int8Weights.ts';
+import { type Int8Weights, packingInt8 } from './int8Weights.ts';
 import type { Operand } from './kernel.ts';
 import type { ActivationInput, LayerCall, LayerFamily } from './layerFamily.ts';
 import type { PackedOperand } from './packedOperand.ts';
@@ -10,7 +10,7 @@ import type { PlanePadding } from './padPlanes.ts';
 /** Bytes times bytes: activations are quantized before the layers that share them, or by the layer before those. */
 export const int8Layer: LayerFamily = {
   writesCodes: true,
-  pack: (matrix, _, use) => packInt8(matrix, use),
+  packing: (matrix, _, use) => packingInt8(matrix, use),
   product(recorder, call) {
     const { m, label } = call;
     const weights = call.weights as PackedOperand<Int8Weights>;

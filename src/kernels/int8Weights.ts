@@ -1,4 +1,5 @@
 import { LimitError } from '../gpu/errors.ts';
+import { finish, inSteps, type Steps } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** How a layer's rows are grouped: `taps` = kernel rows · kernel columns, 1 for a dense layer. */
@@ -55,18 +56,54 @@ export function canPackInt8(matrix: WeightMatrix, shape: Int8Shape): boolean {
  */
 export function int8Bits(matrix: WeightMatrix, shape: Int8Shape): 8 | 4 | undefined {
   if (!canPackInt8(matrix, shape)) return undefined;
-  const { rows, k, values } = matrix;
+  const { k, values } = matrix;
   if (values.kind !== 'int' || values.bits > 4 || isDepthwise(matrix, shape)) return 8;
   // Kernels sum 16-fold weights.
   if (16 * 8 * k * MOST > INT32) return 8;
-  for (let row = 0; row < rows; row++) {
+  const { low, high } = finish(measuringCodes(matrix));
+  return low < -8 || high > 7 ? 8 : 4;
+}
+
+/** Codes less their zero points. */
+interface CodeRange {
+  low: number;
+  high: number;
+  /** The first that does not fit a signed byte. */
+  misfit: { row: number; code: number } | undefined;
+  /** The row whose sum of magnitudes is the largest, and that sum. */
+  heaviest: { row: number; sum: number };
+}
+
+const ranges = new WeakMap<WeightMatrix, CodeRange>();
+
+/** Looks at every code of a matrix with one zero point per row, or none; once, for those who choose and pack. */
+export function* measuringCodes(matrix: WeightMatrix): Steps<CodeRange> {
+  const known = ranges.get(matrix);
+  if (known) return known;
+  const { rows, k, values } = matrix;
+  const range: CodeRange = { low: 0, high: 0, misfit: undefined, heaviest: { row: 0, sum: 0 } };
+  if (values.kind !== 'int') return range;
+  const measureRow = (row: number) => {
     const zero = values.zero?.[row] ?? 0;
+    let sum = 0;
     for (let i = row * k; i < (row + 1) * k; i++) {
       const code = values.codes[i]! - zero;
-      if (code < -8 || code > 7) return 8;
+      if (code < range.low) range.low = code;
+      if (code > range.high) range.high = code;
+      if (code < -128 || code > 127) range.misfit ??= { row, code };
+      sum += Math.abs(code);
     }
-  }
-  return 4;
+    if (sum > range.heaviest.sum) range.heaviest = { row, sum };
+  };
+  yield* inSteps(
+    rows,
+    (begin, end) => {
+      for (let row = begin; row < end; row++) measureRow(row);
+    },
+    k,
+  );
+  ranges.set(matrix, range);
+  return range;
 }
 
 /** One input and one output channel per group. */
@@ -75,27 +112,26 @@ export function isDepthwise({ rows, k }: WeightMatrix, { groups, taps }: Int8Sha
 }
 
 /** Why not, as the end of a sentence; undefined where it can. */
-function refusal({ rows, k, values }: WeightMatrix, { groups, taps }: Int8Shape): string | undefined {
+function refusal(matrix: WeightMatrix, { groups, taps }: Int8Shape): string | undefined {
+  const { rows, k, values } = matrix;
   if (values.kind !== 'int') return `take integer codes, not ${values.kind}`;
   if (k > values.group) return `take one scale per row, not one for every ${values.group} of its ${k} weights`;
   if (rows % groups !== 0 || k % taps !== 0) {
     return `take rows in equal groups, not ${rows} × ${k} in ${groups} groups of ${taps} taps`;
   }
-  for (let row = 0; row < rows; row++) {
-    const zero = values.zero?.[row] ?? 0;
-    let sum = 0;
-    for (let i = row * k; i < (row + 1) * k; i++) {
-      const code = values.codes[i]! - zero;
-      if (code < -128 || code > 127) return `take weights from -128 to 127, not ${code} in row ${row}`;
-      sum += Math.abs(code);
-    }
-    if (sum * MOST > INT32) return `sum in 32 bits, which ${k} weights of row ${row} may exceed`;
-  }
+  const { misfit, heaviest } = finish(measuringCodes(matrix));
+  if (misfit) return `take weights from -128 to 127, not ${misfit.code} in row ${misfit.row}`;
+  if (heaviest.sum * MOST > INT32) return `sum in 32 bits, which ${k} weights of row ${heaviest.row} may exceed`;
   return undefined;
 }
 
 /** Lays a matrix out for the GPU. Refuses what `canPackInt8` does not allow. */
 export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
+  return finish(packingInt8(matrix, shape));
+}
+
+export function* packingInt8(matrix: WeightMatrix, shape: Int8Shape): Steps<Int8Weights> {
+  yield* measuringCodes(matrix);
   const reason = refusal(matrix, shape);
   if (reason !== undefined || matrix.values.kind !== 'int') {
     throw new LimitError(`The int8 kernels ${reason}: use a kernel for packed weights and float activations`);
@@ -119,7 +155,7 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
   const sums = new Int32Array(words.buffer, 4 * at.sums, rows);
   const channelWords = Math.ceil(groupIn / 4);
   let reach = 0;
-  for (let row = 0; row < rows; row++) {
+  const packRow = (row: number) => {
     const zero = values.zero?.[row] ?? 0;
     let magnitudes = 0;
     const group = Math.floor(row / groupRows);
@@ -139,7 +175,14 @@ export function packInt8(matrix: WeightMatrix, shape: Int8Shape): Int8Weights {
     }
     reach = Math.max(reach, magnitudes);
     floats[row] = values.scale[row] ?? 0;
-  }
+  };
+  yield* inSteps(
+    rows,
+    (begin, end) => {
+      for (let row = begin; row < end; row++) packRow(row);
+    },
+    k,
+  );
   return { form: 'int8', order, bits, rows, k, groups, taps, rowStride, groupWords, reach, at, words };
 }
 

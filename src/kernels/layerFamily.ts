@@ -8,6 +8,7 @@ import type { Operand, Recorder } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
 import type { PlanePadding } from './padPlanes.ts';
 import type { SparseWeights } from './sparseFormat.ts';
+import type { Steps } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** A layer's weights in one of the packed forms, on the host. */
@@ -90,7 +91,7 @@ export interface LayerKernels {
  * page loads those that its network has.
  */
 export interface LayerFamily extends LayerKernels {
-  pack(matrix: WeightMatrix, choice: PackingChoice, use: { groups: number; taps: number }): PackedWeights;
+  packing(matrix: WeightMatrix, choice: PackingChoice, use: { groups: number; taps: number }): Steps<PackedWeights>;
 }
 
 export function floats({ x, label }: Pick<LayerCall, 'x' | 'label'>): Operand<'f32'> {

@@ -1,6 +1,7 @@
 import { float16ToNumber, numberToFloat16 } from './float16.ts';
 import { halfWords } from './halfWords.ts';
 import type { RowLayout } from './rowLayout.ts';
+import { inSteps, type Steps } from './steps.ts';
 
 /**
  * Rows of fields as bit streams that are decoded independently of one another, by shaders/expand/expand_rows.wgsl: stream
@@ -66,8 +67,8 @@ interface CodedFields {
   readonly nonzeros: number;
   readonly valueBits: number;
   readonly low: number;
-  /** Zeros before each value, in the order of rows. */
-  readonly gaps: () => Uint32Array;
+  /** How many values have so many zeros before them, in the order of rows. */
+  readonly gaps: ReadonlyMap<number, number>;
 }
 
 /** Adding a coding: here, and a branch of `next_field` in the shader. */
@@ -128,7 +129,9 @@ export type CodingName = keyof typeof CODINGS;
 
 function gapCost({ gaps }: CodedFields, bits: number): number {
   const filler = (1 << bits) - 1;
-  return gaps().reduce((sum, gap) => sum + bits * (1 + Math.floor(gap / filler)), 0);
+  let cost = 0;
+  for (const [gap, count] of gaps) cost += count * bits * (1 + Math.floor(gap / filler));
+  return cost;
 }
 
 function bestGapBits(fields: CodedFields): number {
@@ -142,9 +145,10 @@ const STARTS = 0.02;
 const SIMPLER = 1.01;
 
 /** Writes the fields in the coding that takes least. */
-export function encodeRows(fields: RowFields, only?: CodingName): RowStreams {
+export function* encodingRows(fields: RowFields, only?: CodingName): Steps<RowStreams> {
   const { layout, levels, scale, tail } = fields;
-  const coded = measure(fields);
+  const slots = termSlots(layout);
+  const coded = yield* measuring(fields, slots);
   const names = only ? [only] : (Object.keys(CODINGS) as CodingName[]);
   const sizes = names.map((name) => CODINGS[name].bits(coded));
   const least = Math.min(...sizes);
@@ -159,9 +163,13 @@ export function encodeRows(fields: RowFields, only?: CodingName): RowStreams {
     starts[stream] = writer.bits;
     const opened = coding.open((value, bits) => writer.put(value, bits), coded, gapBits);
     for (let row = stream; row < layout.rows; row += streams) {
-      for (const element of elements(layout, row)) opened.add(element < 0 ? 0 : levels[element]!);
+      for (const slot of slots) {
+        const element = layout.element(row, slot);
+        opened.add(element < 0 ? 0 : levels[element]!);
+      }
     }
     opened.close();
+    yield;
   }
   const sharedScale = scale.length > 0 && scale.every((value) => Object.is(value, scale[0]));
   const scales = sharedScale ? scale.subarray(0, 1) : scale;
@@ -180,51 +188,52 @@ export function encodeRows(fields: RowFields, only?: CodingName): RowStreams {
   };
 }
 
-/** Elements of a row's slots that have a term. */
-function* elements(layout: RowLayout, row: number): Generator<number> {
-  const { slots, tapSlots, tapTerms } = layout;
+/** The slots of a row that have a term, in order. */
+function termSlots({ slots, tapSlots, tapTerms }: RowLayout): Uint32Array {
+  const found: number[] = [];
   for (let tap = 0; tap < slots; tap += tapSlots) {
-    for (let i = 0; i < tapTerms && tap + i < slots; i++) yield layout.element(row, tap + i);
+    for (let i = 0; i < tapTerms && tap + i < slots; i++) found.push(tap + i);
   }
+  return Uint32Array.from(found);
 }
 
-function measure({ layout, levels, floatBits }: RowFields): CodedFields {
-  const { rows, slots, tapSlots, tapTerms } = layout;
+function* measuring({ layout, levels, floatBits }: RowFields, slots: Uint32Array): Steps<CodedFields> {
   let low = 0;
   let high = 0;
   let nonzeros = 0;
-  for (const level of levels) {
-    if (level !== 0) nonzeros++;
-    low = Math.min(low, level);
-    high = Math.max(high, level);
-  }
-  if (floatBits !== undefined) low = 0;
-  const rowTerms = Math.ceil(slots / tapSlots) * tapTerms;
-  let gaps: Uint32Array | undefined;
-  const measureGaps = () => {
-    const found = new Uint32Array(nonzeros);
-    let at = 0;
-    let zeros = 0;
-    for (let row = 0; row < rows; row++) {
-      for (const element of elements(layout, row)) {
-        if (element >= 0 && levels[element] !== 0) {
-          found[at++] = zeros;
-          zeros = 0;
-        } else zeros++;
+  let zeros = 0;
+  const gaps = new Map<number, number>();
+  const measureRow = (row: number) => {
+    for (const slot of slots) {
+      const element = layout.element(row, slot);
+      const level = element < 0 ? 0 : levels[element]!;
+      if (level === 0) {
+        zeros++;
+        continue;
       }
+      nonzeros++;
+      if (level < low) low = level;
+      if (level > high) high = level;
+      gaps.set(zeros, (gaps.get(zeros) ?? 0) + 1);
+      zeros = 0;
     }
-    return found;
   };
+  yield* inSteps(
+    layout.rows,
+    (begin, end) => {
+      for (let row = begin; row < end; row++) measureRow(row);
+    },
+    // A few times as long as other looks at an element.
+    4 * slots.length,
+  );
+  if (floatBits !== undefined) low = 0;
   return {
-    rowTerms,
-    terms: rows * rowTerms,
+    rowTerms: slots.length,
+    terms: layout.rows * slots.length,
     nonzeros,
     low,
     valueBits: floatBits ?? Math.max(1, Math.ceil(Math.log2(high - low + 1))),
-    gaps: () => {
-      gaps ??= measureGaps();
-      return gaps;
-    },
+    gaps,
   };
 }
 

@@ -1,6 +1,7 @@
 import { type SparseWeights, setsFor, WINDOW } from './sparseFormat.ts';
-import { cutRows, packTiles, type SparseWindow } from './sparsePack.ts';
+import { cutRows, packingTiles, type SparseTile, type SparseWindow } from './sparsePack.ts';
 import { requireSparseValues, sparseValues } from './sparseValues.ts';
+import { finish, type Steps } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** Whether the weights can be packed in blocks: sizes from 1 on, and values that a slot can hold. */
@@ -15,12 +16,16 @@ export function canPackBlocks(matrix: WeightMatrix, blockRows: number, blockK: n
  * or a block takes several, and a tile keeps the terms of every block that it touches.
  * @param groups of a convolution; the rows are those of all groups
  */
-export function packBlocks(
+export function packBlocks(...call: Parameters<typeof packingBlocks>): SparseWeights {
+  return finish(packingBlocks(...call));
+}
+
+export function* packingBlocks(
   matrix: WeightMatrix,
   blockRows: number,
   blockK: number,
   { groups = 1 }: { groups?: number } = {},
-): SparseWeights {
+): Steps<SparseWeights> {
   const values = requireSparseValues(matrix);
   if (!canPackBlocks(matrix, blockRows, blockK)) {
     throw new Error(`Blocks of ${blockRows} x ${blockK} are none: sizes are whole numbers from 1 on`);
@@ -28,13 +33,15 @@ export function packBlocks(
   const { k } = matrix;
   const share = matrix.rows / groups;
   const sets = setsFor(Math.min(blockRows, share));
-  const tiles = cutRows(matrix, groups, 8 * sets).map((rows) => {
+  const tiles: SparseTile[] = [];
+  for (const rows of cutRows(matrix, groups, 8 * sets)) {
     const terms = termsOf(rows);
     const windows = Array.from({ length: Math.ceil(terms.length / WINDOW) }, (_, w) =>
       fullWindow(terms.slice(w * WINDOW, (w + 1) * WINDOW), rows.length),
     );
-    return { rows, windows };
-  });
+    tiles.push({ rows, windows });
+    yield;
+  }
   const layout = {
     sets,
     slots: WINDOW,
@@ -43,7 +50,7 @@ export function packBlocks(
     termBits: k > 65536 ? 32 : 16,
     valueBits: values.bits,
   } as const;
-  return packTiles('blocks', matrix, values, { layout, tiles, groups });
+  return yield* packingTiles('blocks', matrix, values, { layout, tiles, groups });
 
   /** Terms of the blocks with a weight in them that these rows belong to. */
   function termsOf(rows: readonly number[]): number[] {

@@ -1,5 +1,6 @@
 import { recordWords, rowWord, type SparseLayout, type SparseWeights, WINDOW } from './sparseFormat.ts';
 import type { SparseValues } from './sparseValues.ts';
+import type { Steps } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** Eight terms and what every row of a tile has of them. */
@@ -17,12 +18,12 @@ export interface SparseTile {
 }
 
 /** Lays tiles out as `SparseWeights` says. All groups have the same number of tiles. */
-export function packTiles(
+export function* packingTiles(
   form: SparseWeights['form'],
   matrix: WeightMatrix,
   values: SparseValues,
   { layout, tiles, groups }: { layout: SparseLayout; tiles: readonly SparseTile[]; groups: number },
-): SparseWeights {
+): Steps<SparseWeights> {
   const { rows, k } = matrix;
   const height = 8 * layout.sets;
   const record = recordWords(layout);
@@ -35,7 +36,7 @@ export function packTiles(
   const floats = new Float32Array(words.buffer);
   let first = 0;
   let nonzeros = 0;
-  tiles.forEach((tile, index) => {
+  for (const [index, tile] of tiles.entries()) {
     words[index] = first;
     for (let r = 0; r < height; r++) {
       const row = tile.rows[r];
@@ -46,7 +47,8 @@ export function packTiles(
       nonzeros += putWindow(window, tile, w, records + (first + w) * record.all);
     });
     first += tile.windows.length;
-  });
+    yield;
+  }
   words[tiles.length] = first;
   return {
     form,

@@ -1,8 +1,10 @@
+import { measuringCodes } from './int8Weights.ts';
 import { type SparseLayout, WINDOW } from './sparseFormat.ts';
-import { holdsNM } from './sparseNM.ts';
+import { checkingNM } from './sparseNM.ts';
 import { cutRows } from './sparsePack.ts';
-import { cutIntoTiles, termsOfRows, usedTerms } from './sparseRowTiles.ts';
+import { cuttingIntoTiles, findingTerms, usedTerms } from './sparseRowTiles.ts';
 import { sparseValues } from './sparseValues.ts';
+import { finish, type Steps } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** Where a layer's weights are not zero, as far as the choice of a form depends on it. */
@@ -31,23 +33,36 @@ const PATTERNS = [
 ] as const;
 const BLOCK_ROWS = [8, 16, 32, 64];
 
-export function sparsityPattern(matrix: WeightMatrix, { groups = 1 }: { groups?: number } = {}): SparsityPattern {
+export function sparsityPattern(...call: Parameters<typeof findingPattern>): SparsityPattern {
+  return finish(findingPattern(...call));
+}
+
+export function* findingPattern(
+  matrix: WeightMatrix,
+  { groups = 1 }: { groups?: number } = {},
+): Steps<SparsityPattern> {
   const { rows, k } = matrix;
   const shape = { rows, k, groups };
+  yield* measuringCodes(matrix);
   const values = sparseValues(matrix);
   if (typeof values === 'string') {
     return { ...shape, density: 1, valueBits: values, nm: undefined, unstructured: undefined, blocks: [] };
   }
-  const terms = termsOfRows(matrix, values);
+  const terms = yield* findingTerms(matrix, values);
   const density = terms.reduce((sum, { length }) => sum + length, 0) / Math.max(1, rows * k);
-  const { layout, windows } = cutIntoTiles(matrix, values, terms, groups);
-  const blocks = BLOCK_ROWS.filter((height) => height === 8 || height <= rows / groups).map((height) => ({
-    rows: height,
-    windows: cutRows(matrix, groups, height).reduce(
-      (sum, own) => sum + Math.ceil(usedTerms(terms, own, k) / WINDOW),
-      0,
-    ),
-  }));
-  const nm = density > 0.5 ? undefined : PATTERNS.find(({ n, m }) => holdsNM(matrix, values, n, m));
+  const { layout, windows } = yield* cuttingIntoTiles(matrix, values, terms, groups);
+  const blocks: { rows: number; windows: number }[] = [];
+  for (const height of BLOCK_ROWS.filter((height) => height === 8 || height <= rows / groups)) {
+    let windows = 0;
+    for (const own of cutRows(matrix, groups, height)) {
+      windows += Math.ceil(usedTerms(terms, own, k) / WINDOW);
+      yield;
+    }
+    blocks.push({ rows: height, windows });
+  }
+  let nm: SparsityPattern['nm'];
+  for (const pattern of density > 0.5 ? [] : PATTERNS) {
+    if (!nm && (yield* checkingNM(matrix, values, pattern.n, pattern.m))) nm = pattern;
+  }
   return { ...shape, density, valueBits: values.bits, nm, unstructured: { layout, windows }, blocks };
 }

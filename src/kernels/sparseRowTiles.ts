@@ -2,6 +2,7 @@ import { chooseSparseVariant, windowCost } from './sparseDispatch.ts';
 import { recordWords, type SparseLayout, setsFor, WINDOW } from './sparseFormat.ts';
 import { cutRows } from './sparsePack.ts';
 import type { SparseValues } from './sparseValues.ts';
+import { inSteps, type Steps } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** How unstructured rows are cut into tiles and windows. */
@@ -19,12 +20,12 @@ export interface RowTiles {
  * columns on lavapipe (the words do not depend on the adapter); a quarter less memory weighs as much as 7 % of time.
  * @param terms of every row its terms with a weight
  */
-export function cutIntoTiles(
+export function* cuttingIntoTiles(
   matrix: WeightMatrix,
   values: SparseValues,
   terms: readonly (readonly number[])[],
   groups: number,
-): RowTiles {
+): Steps<RowTiles> {
   const { rows, k } = matrix;
   const byLength = (own: number[]) => own.sort((a, b) => terms[b]!.length - terms[a]!.length || a - b);
   const termBits = k > 65536 ? 32 : 16;
@@ -32,10 +33,14 @@ export function cutIntoTiles(
   let least = Number.POSITIVE_INFINITY;
   for (let sets = setsFor(rows / groups); sets >= 1; sets /= 2) {
     const tiles = cutRows(matrix, groups, 8 * sets, byLength);
-    const needs = tiles.map((own) => ({
-      terms: usedTerms(terms, own, k) / WINDOW,
-      longest: Math.max(0, ...own.map((row) => terms[row]!.length)),
-    }));
+    const needs: { terms: number; longest: number }[] = [];
+    for (const own of tiles) {
+      needs.push({
+        terms: usedTerms(terms, own, k) / WINDOW,
+        longest: Math.max(0, ...own.map((row) => terms[row]!.length)),
+      });
+      yield;
+    }
     for (const slots of [1, 2, 4]) {
       const layout = { sets, slots, indexBits: 4, groupSlots: 0, termBits, valueBits: values.bits } as const;
       const windows = needs.reduce((sum, need) => sum + expectedWindows(need.terms, need.longest / slots), 0);
@@ -79,10 +84,19 @@ export function usedTerms(terms: readonly (readonly number[])[], rows: readonly 
 }
 
 /** Of every row its terms with a weight, ascending. */
-export function termsOfRows({ rows, k }: WeightMatrix, values: SparseValues): number[][] {
-  return Array.from({ length: rows }, (_, row) => {
+export function* findingTerms({ rows, k }: WeightMatrix, values: SparseValues): Steps<number[][]> {
+  const termsOf = (row: number) => {
     const terms: number[] = [];
     for (let i = 0; i < k; i++) if (!values.isZero(row * k + i)) terms.push(i);
     return terms;
-  });
+  };
+  const found: number[][] = [];
+  yield* inSteps(
+    rows,
+    (begin, end) => {
+      for (let row = begin; row < end; row++) found.push(termsOf(row));
+    },
+    k,
+  );
+  return found;
 }

@@ -1,8 +1,9 @@
 import type { SparseWeights } from './sparseFormat.ts';
-import { packTiles } from './sparsePack.ts';
-import { cutIntoTiles, termsOfRows } from './sparseRowTiles.ts';
+import { packingTiles, type SparseTile } from './sparsePack.ts';
+import { cuttingIntoTiles, findingTerms } from './sparseRowTiles.ts';
 import { requireSparseValues, sparseValues } from './sparseValues.ts';
 import { fillWindows } from './sparseWindows.ts';
+import { finish, type Steps } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** Whether the weights can be packed unstructured: floats, or integer codes with one scale per row. */
@@ -14,13 +15,19 @@ export function canPackRows(matrix: WeightMatrix): boolean {
  * Unstructured weights: only what is not zero, in windows of any eight terms.
  * @param groups of a convolution; the rows are those of all groups
  */
-export function packRows(matrix: WeightMatrix, { groups = 1 }: { groups?: number } = {}): SparseWeights {
+export function packRows(...call: Parameters<typeof packingRows>): SparseWeights {
+  return finish(packingRows(...call));
+}
+
+export function* packingRows(matrix: WeightMatrix, { groups = 1 }: { groups?: number } = {}): Steps<SparseWeights> {
   const values = requireSparseValues(matrix);
-  const terms = termsOfRows(matrix, values);
-  const { layout, tiles } = cutIntoTiles(matrix, values, terms, groups);
-  const filled = tiles.map((rows) => {
+  const terms = yield* findingTerms(matrix, values);
+  const { layout, tiles } = yield* cuttingIntoTiles(matrix, values, terms, groups);
+  const filled: SparseTile[] = [];
+  for (const rows of tiles) {
     const own = rows.map((row) => terms[row]!);
-    return { rows, windows: fillWindows(own, matrix.k, layout.slots) };
-  });
-  return packTiles('rows', matrix, values, { layout, tiles: filled, groups });
+    filled.push({ rows, windows: fillWindows(own, matrix.k, layout.slots) });
+    yield;
+  }
+  return yield* packingTiles('rows', matrix, values, { layout, tiles: filled, groups });
 }

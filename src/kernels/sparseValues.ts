@@ -1,4 +1,6 @@
+import { measuringCodes } from './int8Weights.ts';
 import type { SparseLayout } from './sparseFormat.ts';
+import { finish } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
 
 /** Weights of a matrix as fields of a slot. */
@@ -12,7 +14,8 @@ export interface SparseValues {
 }
 
 /** How slots hold the weights of a matrix, or a sentence that says why they cannot. */
-export function sparseValues({ k, values }: WeightMatrix): SparseValues | string {
+export function sparseValues(matrix: WeightMatrix): SparseValues | string {
+  const { k, values } = matrix;
   if (values.kind === 'f32') {
     const { data } = values;
     const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
@@ -27,12 +30,7 @@ export function sparseValues({ k, values }: WeightMatrix): SparseValues | string
   const { codes, zero, scale, group } = values;
   const groups = Math.ceil(k / Math.max(1, group));
   const level = zero ? (at: number) => codes[at]! - zero[Math.floor(at / k) * groups]! : (at: number) => codes[at]!;
-  let low = 0;
-  let high = 0;
-  for (let at = 0; at < codes.length; at++) {
-    low = Math.min(low, level(at));
-    high = Math.max(high, level(at));
-  }
+  const { low, high } = finish(measuringCodes(matrix));
   if (low < -128 || high > 127) return `sparse weights hold codes of -128 to 127, not ${low} to ${high}`;
   const bits = values.bits <= 4 && low >= -8 && high <= 7 ? 4 : 8;
   const mask = 2 ** bits - 1;

@@ -1,9 +1,10 @@
-import { type DenseWeights, packDense } from './denseWeights.ts';
+import { type DenseWeights, packingDense } from './denseWeights.ts';
 import { expandRows, type RowExpansion } from './expandRows.ts';
 import type { Int8Weights } from './int8Weights.ts';
 import type { PackedWeights, StoredWeights } from './layerFamily.ts';
 import { denseRowLayout, int8RowLayout } from './rowLayout.ts';
-import { type CodingName, encodeRows, type RowFields } from './rowStreams.ts';
+import { type CodingName, encodingRows, type RowFields } from './rowStreams.ts';
+import { finish, inSteps, type Steps } from './steps.ts';
 import { groupsPerRow, type WeightMatrix } from './weightMatrix.ts';
 
 /**
@@ -14,17 +15,25 @@ import { groupsPerRow, type WeightMatrix } from './weightMatrix.ts';
  * @returns undefined where the form cannot be made of streams (sparse ones, codes without a common zero), or where these
  * would take as much
  */
-export function storeWeights(
+export function storeWeights(...call: Parameters<typeof storingWeights>): StoredWeights | undefined {
+  return finish(storingWeights(...call));
+}
+
+export function* storingWeights(
   matrix: WeightMatrix,
   weights: PackedWeights,
   only?: CodingName,
-): StoredWeights | undefined {
+): Steps<StoredWeights | undefined> {
   if (matrix.rows * matrix.k === 0) return undefined;
   const made =
-    weights.form === 'int8' ? int8Fields(matrix, weights) : weights.form === 'dense' ? denseFields(matrix) : undefined;
+    weights.form === 'int8'
+      ? yield* int8Fields(matrix, weights)
+      : weights.form === 'dense'
+        ? yield* denseFields(matrix)
+        : undefined;
   if (!made) return undefined;
   const { fields, form, ...expansion } = made;
-  const { words, ...streams } = encodeRows(fields, only);
+  const { words, ...streams } = yield* encodingRows(fields, only);
   if (words.length >= weights.words.length && !only) return undefined;
   const { words: own, ...layer } = form;
   const whole: RowExpansion = {
@@ -40,12 +49,17 @@ export function storeWeights(
 
 type Made = Pick<RowExpansion, 'scales' | 'paddedScales' | 'out'> & { fields: RowFields; form: PackedWeights };
 
-function int8Fields(matrix: WeightMatrix, form: Int8Weights): Made | undefined {
+function* int8Fields(matrix: WeightMatrix, form: Int8Weights): Steps<Made | undefined> {
   const { rows, values } = matrix;
   if (values.kind !== 'int') return undefined;
   return {
     fields: {
-      ...{ layout: int8RowLayout(form), levels: levelsOf(matrix), offset: 0, scale: values.scale.subarray(0, rows) },
+      ...{
+        layout: int8RowLayout(form),
+        levels: yield* findingLevels(matrix),
+        offset: 0,
+        scale: values.scale.subarray(0, rows),
+      },
       tail: new Uint32Array(0),
     },
     form,
@@ -55,17 +69,17 @@ function int8Fields(matrix: WeightMatrix, form: Int8Weights): Made | undefined {
   };
 }
 
-function denseFields(matrix: WeightMatrix): Made | undefined {
+function* denseFields(matrix: WeightMatrix): Steps<Made | undefined> {
   const { rows, k, values } = matrix;
   const none = { scales: 0, paddedScales: 0, out: { scales: 0, sums: undefined, tail: 0 } };
   const empty = { offset: 0, scale: new Float32Array(0), tail: new Uint32Array(0) };
   if (values.kind === 'f32' || values.kind === 'f16') {
-    const form = packDense(matrix);
+    const form = yield* packingDense(matrix);
     return {
       fields: {
         ...empty,
         layout: layoutOf(form),
-        levels: floatLevels(values),
+        levels: yield* findingFloatLevels(values),
         floatBits: values.kind === 'f32' ? 32 : 16,
       },
       form,
@@ -73,14 +87,14 @@ function denseFields(matrix: WeightMatrix): Made | undefined {
     };
   }
   if (values.kind !== 'int') return undefined;
-  const levels = levelsOf(matrix);
-  const bits = planeBits(levels);
+  const levels = yield* findingLevels(matrix);
+  const bits = yield* findingPlaneBits(levels);
   if (bits === undefined) return undefined;
   const hasOneScale = groupsPerRow(matrix, values.group) <= 1;
   const { zero: _, ...rest } = values;
-  const form = packDense({
+  const form = yield* packingDense({
     ...{ rows, k },
-    values: { ...rest, bits, codes: Int16Array.from(levels), halfScale: values.halfScale && !hasOneScale },
+    values: { ...rest, bits, codes: new Int16Array(levels), halfScale: values.halfScale && !hasOneScale },
   });
   const fields = { levels, layout: layoutOf(form), offset: 2 ** (bits - 1) };
   if (!hasOneScale) {
@@ -97,33 +111,46 @@ function denseFields(matrix: WeightMatrix): Made | undefined {
 const layoutOf = (form: DenseWeights) => denseRowLayout(form) as NonNullable<ReturnType<typeof denseRowLayout>>;
 
 /** Codes less their zero points. */
-function levelsOf(matrix: WeightMatrix): Int32Array {
+function* findingLevels(matrix: WeightMatrix): Steps<Int32Array> {
   const { rows, k, values } = matrix;
   if (values.kind !== 'int') throw new Error(`Weights of ${values.kind} have no levels`);
-  const levels = Int32Array.from(values.codes);
-  if (!values.zero) return levels;
-  const groups = groupsPerRow(matrix, values.group);
-  for (let row = 0; row < rows; row++) {
-    for (let i = 0; i < k; i++) levels[row * k + i]! -= values.zero[row * groups + Math.floor(i / values.group)]!;
-  }
+  const levels = new Int32Array(values.codes);
+  const { zero, group } = values;
+  if (!zero) return levels;
+  const groups = groupsPerRow(matrix, group);
+  yield* inSteps(
+    rows,
+    (begin, end) => {
+      for (let row = begin; row < end; row++) {
+        for (let i = 0; i < k; i++) levels[row * k + i]! -= zero[row * groups + Math.floor(i / group)]!;
+      }
+    },
+    k,
+  );
   return levels;
 }
 
 /** Bits of the floats; of either zero, none. */
-function floatLevels(values: Extract<WeightMatrix['values'], { kind: 'f32' | 'f16' }>): Int32Array {
-  if (values.kind === 'f16') return Int32Array.from(values.data, (half) => (half & 0x7fff ? half : 0));
-  const bits = new Int32Array(values.data.slice().buffer);
-  for (let i = 0; i < bits.length; i++) if (values.data[i] === 0) bits[i] = 0;
-  return bits;
+function* findingFloatLevels(values: Extract<WeightMatrix['values'], { kind: 'f32' | 'f16' }>): Steps<Int32Array> {
+  const { data } = values;
+  const levels = values.kind === 'f16' ? new Int32Array(data) : new Int32Array(data.slice().buffer);
+  yield* inSteps(levels.length, (begin, end) => {
+    for (let i = begin; i < end; i++)
+      if ((levels[i]! & (values.kind === 'f16' ? 0x7fff : 0x7fffffff)) === 0) levels[i] = 0;
+  });
+  return levels;
 }
 
 /** Bits of a plane that holds the levels around its middle code. */
-function planeBits(levels: Int32Array): number | undefined {
+function* findingPlaneBits(levels: Int32Array): Steps<number | undefined> {
   let low = 0;
   let high = 0;
-  for (const level of levels) {
-    low = Math.min(low, level);
-    high = Math.max(high, level);
-  }
+  yield* inSteps(levels.length, (begin, end) => {
+    for (let i = begin; i < end; i++) {
+      const level = levels[i]!;
+      if (level < low) low = level;
+      if (level > high) high = level;
+    }
+  });
   return [1, 2, 4, 8].find((bits) => low >= -(2 ** (bits - 1)) && high < 2 ** (bits - 1));
 }

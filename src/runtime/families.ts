@@ -1,7 +1,7 @@
 import type { EncodedTensor } from '../format/encodedTensor.ts';
-import type { ChoiceAdapter, PackingChoice } from '../kernels/chooseDense.ts';
+import type { ChoiceAdapter, Chooser, PackingChoice } from '../kernels/chooseDense.ts';
 import type { LayerFamily } from '../kernels/layerFamily.ts';
-import { type Chooser, mayBeSparse } from './packWeights.ts';
+import { mayBeSparse } from './packWeights.ts';
 
 /** The family of a form, fetched when a network first has it: a bundler makes a file of each. */
 export async function loadFamily(form: PackingChoice['form']): Promise<LayerFamily | undefined> {
@@ -19,5 +19,5 @@ export async function loadFamily(form: PackingChoice['form']): Promise<LayerFami
 
 /** What chooses the form of a tensor that may be sparse, fetched when a network first has such a one. */
 export async function loadChooser(adapter: ChoiceAdapter, encoded: EncodedTensor): Promise<Chooser | undefined> {
-  return mayBeSparse(adapter, encoded) ? (await import('../kernels/choosePacking.ts')).choosePacking : undefined;
+  return mayBeSparse(adapter, encoded) ? (await import('../kernels/choosePacking.ts')).choosingPacking : undefined;
 }

@@ -1,6 +1,6 @@
 import type { TunedSource } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { exportedBatch } from '../graph/batch.ts';
+import { exportedBatch } from '../graph/exportedBatch.ts';
 import type { Graph, ValueInfo } from '../graph/types.ts';
 import { type DeviceOption, deviceSource } from './devices.ts';
 import type { WeightMemory } from './packWeights.ts';

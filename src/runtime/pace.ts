@@ -1,5 +1,5 @@
-/** Longest stretch of work without a pause, ms: half of a frame at 60 Hz, so that the page gets the other half. */
-const STRETCH = 8;
+/** Longest stretch of work without a pause, ms: a third of a frame at 60 Hz, so that the page gets the rest. */
+const STRETCH = 5;
 
 type Scheduler = { scheduler?: { yield?: () => Promise<void> } };
 

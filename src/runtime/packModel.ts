@@ -5,9 +5,10 @@ import type { EncodedTensor } from '../format/encodedTensor.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph } from '../graph/types.ts';
 import type { ChoiceAdapter } from '../kernels/chooseDense.ts';
-import { choosePacking } from '../kernels/choosePacking.ts';
+import { choosingPacking } from '../kernels/choosePacking.ts';
 import { layerFamily } from '../kernels/packedLayer.ts';
-import { mayBeSparse, type PackedTensor, packBy, planPacking, type WeightMemory } from './packWeights.ts';
+import { finish } from '../kernels/steps.ts';
+import { mayBeSparse, type PackedTensor, packingBy, planningPacking, type WeightMemory } from './packWeights.ts';
 import { SmallWeights } from './smallWeights.ts';
 import { Weights } from './weights.ts';
 
@@ -37,12 +38,12 @@ function packFile(adapter: ChoiceAdapter, { graph, encodings }: DecodedFile, mem
     const encoded = encodings.get(name);
     const tensor = graph.initializers.get(name);
     if (!encoded || !tensor) continue;
-    const choose = mayBeSparse(adapter, encoded) ? choosePacking : undefined;
-    const chosen = planPacking(adapter, encoded, tensor, use, { memory, choose });
+    const choose = mayBeSparse(adapter, encoded) ? choosingPacking : undefined;
+    const chosen = finish(planningPacking(adapter, encoded, tensor, use, { memory, choose }));
     const plan = small ? small.adjust(chosen, encoded) : chosen;
     const { form } = plan.choice;
-    const made = packBy(form === 'float' ? undefined : layerFamily(form), plan);
-    packed.set(name, small ? small.store(made, plan, encoded) : made);
+    const made = finish(packingBy(form === 'float' ? undefined : layerFamily(form), plan));
+    packed.set(name, small ? finish(small.storing(made, plan, encoded)) : made);
   }
   return { packed, small };
 }

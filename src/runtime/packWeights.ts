@@ -4,14 +4,15 @@ import type { EncodedTensor } from '../format/encodedTensor.ts';
 import type { Tensor } from '../graph/types.ts';
 import {
   type ChoiceAdapter,
-  chooseDense,
-  type LayerFacts,
+  type Chooser,
+  choosingDense,
   type PackingChoice,
   runsSparse,
 } from '../kernels/chooseDense.ts';
 import type { LayerFamily, LayerKernels, PackedWeights, StoredWeights } from '../kernels/layerFamily.ts';
+import type { Steps } from '../kernels/steps.ts';
 import type { WeightMatrix } from '../kernels/weightMatrix.ts';
-import { weightMatrix } from './weightMatrix.ts';
+import { makingMatrix } from './weightMatrix.ts';
 
 /**
  * What the weights may take on the GPU: `small`, the default, about what they take in the file, so that those whose kernel needs more
@@ -36,9 +37,6 @@ export interface PackingPlan {
   use: LayerUse;
 }
 
-/** `choosePacking`, which may choose a sparse form, or `chooseDense`. */
-export type Chooser = (adapter: ChoiceAdapter, matrix: WeightMatrix, facts: LayerFacts) => PackingChoice;
-
 /** Whether a sparse form may be chosen: too few weights are zero where the file had nothing to gain from leaving them out. */
 export function mayBeSparse(adapter: ChoiceAdapter, { layout }: EncodedTensor): boolean {
   return layout !== 'dense' && runsSparse(adapter);
@@ -46,27 +44,27 @@ export function mayBeSparse(adapter: ChoiceAdapter, { layout }: EncodedTensor): 
 
 /**
  * Chooses the form of a tensor of the file from its values and from the layers that read it.
- * @param choose `choosePacking` where it may be sparse
+ * @param choose `choosingPacking` where it may be sparse
  */
-export function planPacking(
+export function* planningPacking(
   adapter: ChoiceAdapter,
   encoded: EncodedTensor,
   decoded: Tensor,
   use: LayerUse,
-  { memory, choose = chooseDense }: { memory?: WeightMemory | undefined; choose?: Chooser | undefined } = {},
-): PackingPlan {
-  const matrix = weightMatrix(encoded, decoded, use);
+  { memory, choose = choosingDense }: { memory?: WeightMemory | undefined; choose?: Chooser | undefined } = {},
+): Steps<PackingPlan> {
+  const matrix = yield* makingMatrix(encoded, decoded, use);
   if (!matrix) {
     return { choice: { form: 'float', reason: 'its scales run across the rows of the product' }, use };
   }
   const facts = memory === 'small' ? { ...use, payload: encoded.bytes } : use;
-  return { choice: choose(adapter, matrix, facts), matrix, use };
+  return { choice: yield* choose(adapter, matrix, facts), matrix, use };
 }
 
 /** Packs by the family of the form that was chosen; without one the weights stay floats. */
-export function packBy(family: LayerFamily | undefined, { choice, matrix, use }: PackingPlan): PackedTensor {
+export function* packingBy(family: LayerFamily | undefined, { choice, matrix, use }: PackingPlan): Steps<PackedTensor> {
   if (!family || !matrix) return { packed: undefined, choice };
-  return { packed: { weights: family.pack(matrix, choice, use), kernels: family }, choice };
+  return { packed: { weights: yield* family.packing(matrix, choice, use), kernels: family }, choice };
 }
 
 /** Bytes on the GPU; 0 where the weights are floats. */

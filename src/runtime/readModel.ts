@@ -1,17 +1,18 @@
 import { type LayerUse, packableWeights } from '../engine/packing.ts';
 import { initializerRoles } from '../engine/parameters.ts';
-import { assembleGraph, decodeArrived } from '../format/decodeModel.ts';
+import { assembleGraph, decodeArrived, decodingArrived } from '../format/decodeModel.ts';
 import { buildGraph } from '../format/graphJson.ts';
 import type { ModelMeta } from '../format/meta.ts';
 import { type ModelHeader, ModelReader } from '../format/modelReader.ts';
 import type { Gpu } from '../gpu/gpu.ts';
-import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
+import { batchNormFolded } from '../graph/passes/batchNormFolded.ts';
 import { allocate, numel } from '../graph/tensor.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import type { ChoiceAdapter } from '../kernels/chooseDense.ts';
+import { finishPausing, type Steps } from '../kernels/steps.ts';
 import { loadChooser, loadFamily } from './families.ts';
 import { pause } from './pace.ts';
-import { packBy, planPacking, type WeightMemory } from './packWeights.ts';
+import { packingBy, planningPacking, type WeightMemory } from './packWeights.ts';
 import type { SmallWeights } from './smallWeights.ts';
 import { type OpenedSource, PIECE } from './source.ts';
 import { storedTensor } from './storedTensor.ts';
@@ -75,17 +76,16 @@ export async function readModel(
         await pause();
       }
       for (const arrived of reader.take()) {
-        const tensor = decodeArrived(arrived);
+        const tensor = await paced(decodingArrived(arrived));
         const { index } = arrived;
         const { name } = arrived.tensor;
         const use = upload.layers.get(name);
         const choose = use && (await loadChooser(upload.adapter, arrived.tensor));
-        await pause();
-        let plan = use && planPacking(upload.adapter, arrived.tensor, tensor, use, { memory, choose });
-        await pause();
+        let plan =
+          use && (await paced(planningPacking(upload.adapter, arrived.tensor, tensor, use, { memory, choose })));
         if (plan && small) plan = small.adjust(plan, arrived.tensor);
-        let packed = plan && packBy(await loadFamily(plan.choice.form), plan);
-        if (packed && plan && small) packed = small.store(packed, plan, arrived.tensor);
+        let packed = plan && (await paced(packingBy(await loadFamily(plan.choice.form), plan)));
+        if (packed && plan && small) packed = await paced(small.storing(packed, plan, arrived.tensor));
         const isThere = upload.names.has(name);
         if (isThere && !small?.holds(name, tensor, arrived.tensor.kind)) upload.weights.add(name, tensor, packed);
         tensors[index] = isThere ? storedTensor(tensor, () => decodeArrived(reader.again(index)).data) : tensor;
@@ -102,7 +102,7 @@ export async function readModel(
     small?.addBiases(weights);
     // Once for all plans; files that wgslim wrote have nothing to fold.
     const unfolded = assembleGraph(header, tensors, source.name);
-    const graph = foldBatchNorm(unfolded);
+    const graph = await batchNormFolded(unfolded);
     for (const [name, tensor] of graph.initializers) {
       if (!unfolded.initializers.has(name)) weights.add(name, tensor);
       await pause();
@@ -124,6 +124,8 @@ export function keptSource({ name, bytes }: KeptFile): OpenedSource {
   }
   return { name, bytes: bytes.length, pieces: pieces() };
 }
+
+const paced = <T>(steps: Steps<T>): Promise<T> => finishPausing(steps, pause);
 
 interface Upload {
   /** Before any tensor is there. */

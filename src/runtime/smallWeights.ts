@@ -5,7 +5,8 @@ import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import { ABOUT } from '../kernels/chooseDense.ts';
 import { halfWords } from '../kernels/halfWords.ts';
-import { storeWeights } from '../kernels/storedWeights.ts';
+import type { Steps } from '../kernels/steps.ts';
+import { storingWeights } from '../kernels/storedWeights.ts';
 import type { PackedTensor, PackingPlan } from './packWeights.ts';
 import type { Weights } from './weights.ts';
 
@@ -39,12 +40,12 @@ export class SmallWeights {
   }
 
   /** What is put on the GPU for weights that were packed by the plan. */
-  store(packed: PackedTensor, { matrix, choice }: PackingPlan, encoded: EncodedTensor): PackedTensor {
+  *storing(packed: PackedTensor, { matrix, choice }: PackingPlan, encoded: EncodedTensor): Steps<PackedTensor> {
     const form = packed.packed;
     if (!form || !matrix) return packed;
     const whole = form.weights.words.byteLength;
     if (whole <= ABOUT * encoded.bytes || this.#takeSpare(whole - encoded.bytes)) return packed;
-    const stored = storeWeights(matrix, form.weights);
+    const stored = yield* storingWeights(matrix, form.weights);
     if (!stored) return packed;
     this.#stored.add(encoded.name);
     const { words, coding } = stored;

@@ -1,9 +1,10 @@
 import type { LayerUse } from '../engine/packing.ts';
-import { denseCodes } from '../format/denseCodes.ts';
+import { fillingCodes } from '../format/denseCodes.ts';
 import { type EncodedTensor, scaleIndexer } from '../format/encodedTensor.ts';
 import { typedArrayFromBytes } from '../graph/tensor.ts';
 import type { Tensor } from '../graph/types.ts';
 import { float16ToNumber, float32ToFloat16, numberToFloat16 } from '../kernels/float16.ts';
+import { inSteps, type Steps } from '../kernels/steps.ts';
 import type { WeightMatrix, WeightValues } from '../kernels/weightMatrix.ts';
 
 /**
@@ -11,33 +12,47 @@ import type { WeightMatrix, WeightValues } from '../kernels/weightMatrix.ts';
  * scales run across the rows, which no kernel takes.
  * @param decoded the same tensor as float32
  */
-export function weightMatrix(encoded: EncodedTensor, decoded: Tensor, use: LayerUse): WeightMatrix | undefined {
+export function* makingMatrix(encoded: EncodedTensor, decoded: Tensor, use: LayerUse): Steps<WeightMatrix | undefined> {
   const { rows, k } = use;
   const { kind, layout, bits } = encoded;
   const { table } = encoded;
   // Kernels need an index for every element, so also for those that a sparse layout leaves out.
   if (kind === 'int' || (table && (layout === 'dense' || table.includes(0)))) {
     const scales = rowScales(encoded, use);
-    const codes = arrange(denseCodes(encoded), use);
+    const codes = yield* arranging(yield* fillingCodes(encoded), use);
     return scales && { rows, k, values: { kind, bits, codes, ...(table && { table }), ...scales } as WeightValues };
   }
-  if (kind !== 'f16') return { rows, k, values: { kind: 'f32', data: arrange(decoded.data as Float32Array, use) } };
+  if (kind !== 'f16')
+    return { rows, k, values: { kind: 'f32', data: yield* arranging(decoded.data as Float32Array, use) } };
   // A sparse layout has its values without the zeros between them.
   const data =
     layout === 'dense'
       ? (typedArrayFromBytes('float16', encoded.values, encoded.stored) as Uint16Array)
-      : float32ToFloat16(decoded.data as Float32Array);
-  return { rows, k, values: { kind: 'f16', data: arrange(data, use) } };
+      : yield* halving(decoded.data as Float32Array);
+  return { rows, k, values: { kind: 'f16', data: yield* arranging(data, use) } };
 }
 
 /** Row-major [rows][k], whichever way the file has it. */
-function arrange<T extends Float32Array | Uint16Array | Int16Array>(values: T, { rows, k, order }: LayerUse): T {
+function* arranging<T extends Float32Array | Uint16Array | Int16Array>(
+  values: T,
+  { rows, k, order }: LayerUse,
+): Steps<T> {
   if (order === 'rows') return values;
   const out = values.slice() as T;
-  for (let i = 0; i < k; i++) {
-    for (let row = 0; row < rows; row++) out[row * k + i] = values[i * rows + row]!;
-  }
+  yield* inSteps(
+    k,
+    (begin, end) => {
+      for (let i = begin; i < end; i++) for (let row = 0; row < rows; row++) out[row * k + i] = values[i * rows + row]!;
+    },
+    rows,
+  );
   return out;
+}
+
+function* halving(values: Float32Array): Steps<Uint16Array> {
+  const halves = new Uint16Array(values.length);
+  yield* inSteps(values.length, (begin, end) => halves.set(float32ToFloat16(values.subarray(begin, end)), begin));
+  return halves;
 }
 
 /** Scales and zero points row by row, and how many terms share one. */

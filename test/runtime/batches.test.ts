@@ -16,9 +16,9 @@ vi.mock('../../src/format/unpackTensor.ts', async (original) => {
   const real = await original<typeof import('../../src/format/unpackTensor.ts')>();
   return {
     ...real,
-    unpackTensor(...args: Parameters<typeof real.unpackTensor>) {
+    unpackingTensor(...args: Parameters<typeof real.unpackingTensor>) {
       counts.decoded++;
-      return real.unpackTensor(...args);
+      return real.unpackingTensor(...args);
     },
   };
 });
