@@ -1,6 +1,7 @@
 /**
  * Layers with packed weights against the same layers in float32, on one adapter, in turns: GPU time, bytes held, and the
- * error against a float64 reference.
+ * error against a float64 reference. Both take the kernels that a network takes on the adapter (Winograd's way for
+ * convolutions on CPU adapters); a convolution is also held against float32 in the implicit product, as GPUs compute it.
  *
  * Usage: npm run bench:packed -- [--adapter auto|system|swiftshader] [--rounds N] [--filter TEXT] [--json] [--save]
  */
@@ -14,6 +15,7 @@ import { openGpu } from '../../src/gpu/node.ts';
 import type { Plan } from '../../src/gpu/plan.ts';
 import { replayTimed } from '../../src/gpu/timing.ts';
 import { conv } from '../../src/kernels/conv.ts';
+import { convAlternatives } from '../../src/kernels/convAlternatives.ts';
 import { type BufferOperand, DirectRecorder } from '../../src/kernels/direct.ts';
 import { matmul, matrix as view } from '../../src/kernels/matmul.ts';
 import { type PackedLayer, packedConv, packedProduct } from '../../src/kernels/packedLayer.ts';
@@ -32,6 +34,8 @@ interface Row {
   packed: Spread;
   /** float32 through packed, pair by pair: above 1, packed is faster. */
   ratio: Spread;
+  /** Of a convolution: the same for float32 in the implicit product. */
+  product: Spread | undefined;
   bytes: { float32: number; packed: number };
   /** Largest difference from the layer in float64, through its largest value; of what the numbers stand for. */
   error: { float32: number; packed: number };
@@ -39,6 +43,8 @@ interface Row {
 
 async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, rounds: number): Promise<Row> {
   const recorder = new DirectRecorder(gpu);
+  // As the engine has it (src/engine/ops/conv.ts).
+  const alternatives = gpu.capabilities.kind === 'cpu' ? convAlternatives : undefined;
   const { quantizer } = format;
   // Numbers that the quantizer keeps as they are, so that both compute the same.
   const x = randomFloats(inputElements(layer), 1).map((value) =>
@@ -56,18 +62,28 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, rounds
   if ('m' in shape) {
     const [a, b] = [view(input, k), view(weights, k, true)];
     matmul(recorder, { m: shape.m, n: rows, k, a, b, out: view(plainOut!, rows) });
-  } else conv(recorder, { x: input, weights, out: plainOut!, shape });
+  } else conv(recorder, { x: input, weights, out: plainOut!, shape, alternatives });
   const plain = await recorder.compile('float32');
   recorder.clear();
+  let product: Plan | undefined;
+  if (!('m' in shape)) {
+    conv(recorder, { x: input, weights, out: plainOut!, shape });
+    product = await recorder.compile('float32 product');
+    recorder.clear();
+  }
   const activations = quantizer ? { x: input, quantizer, codes: new Map() } : input;
   const call = { weights: packed, x: activations, out: packedOut!, label: 'packed' };
   if ('m' in shape) packedProduct(recorder, { ...call, m: shape.m });
-  else packedConv(recorder, { ...call, shape });
+  else packedConv(recorder, { ...call, shape, alternatives });
   const compact = await recorder.compile('packed');
   recorder.clear();
-  const times: { float32: number; packed: number }[] = [];
+  const times: { float32: number; product: number; packed: number }[] = [];
   for (let round = -3; round < rounds; round++) {
-    const time = { float32: await milliseconds(plain), packed: await milliseconds(compact) };
+    const time = {
+      float32: await milliseconds(plain),
+      product: product ? await milliseconds(product) : 0,
+      packed: await milliseconds(compact),
+    };
     if (round >= 0) times.push(time);
   }
   const expected = reference(x, float, layer);
@@ -76,6 +92,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, rounds
     packed: worst(await recorder.read(packedOut!), expected),
   };
   plain.dispose();
+  product?.dispose();
   compact.dispose();
   recorder.dispose();
   return {
@@ -84,6 +101,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, rounds
     float32: spreadOf(times.map((time) => time.float32)),
     packed: spreadOf(times.map((time) => time.packed)),
     ratio: spreadOf(times.map((time) => time.float32 / time.packed)),
+    product: product && spreadOf(times.map((time) => time.product / time.packed)),
     bytes: { float32: 4 * rows * k, packed: 4 * words.length },
     error,
   };
@@ -101,16 +119,24 @@ function render(rows: readonly Row[]): string {
     [
       { title: 'layer' },
       { title: 'weights' },
-      ...['float32 ms', 'packed ms', 'float32 ÷ packed (min–max)', 'bytes', 'of float32', 'error', 'error float32'].map(
-        (title) => ({ title, align: right }),
-      ),
+      ...[
+        'float32 ms',
+        'packed ms',
+        'float32 ÷ packed (min–max)',
+        'product ÷ packed',
+        'bytes',
+        'of float32',
+        'error',
+        'error float32',
+      ].map((title) => ({ title, align: right })),
     ],
-    rows.map(({ layer, format, float32, packed, ratio, bytes, error }) => [
+    rows.map(({ layer, format, float32, packed, ratio, product, bytes, error }) => [
       layer,
       format,
       float32.median.toFixed(3),
       packed.median.toFixed(3),
       `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)})`,
+      product?.median.toFixed(2) ?? '',
       String(bytes.packed),
       `${((100 * bytes.packed) / bytes.float32).toFixed(1)} %`,
       error.packed.toExponential(0),

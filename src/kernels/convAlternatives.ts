@@ -6,9 +6,8 @@ import { takesWinograd } from './winogradChoice.ts';
 
 /** For `ValidConv.alternatives`: Winograd's way, and the direct sum of depthwise convolutions by columns. */
 export const convAlternatives: ConvAlternatives = (recorder, call, tuned) => {
-  const { weights } = call;
-  if ('dtype' in weights && takesWinograd(recorder.capabilities, call, tuned)) {
-    winogradConv(recorder, { ...call, weights });
+  if (takesWinograd(recorder.capabilities, call, tuned)) {
+    winogradConv(recorder, call);
     return true;
   }
   const isKnown = recorder.capabilities.kind === 'cpu' || tuned !== undefined;

@@ -1,11 +1,12 @@
 import type { ValidConv } from './convCall.ts';
+import { bindWeights } from './denseWeights.ts';
 import {
   winogradInputShader,
   winogradOutputShader,
   winogradSubgroupShader,
   winogradWeightsShader,
 } from './generated/winograd.ts';
-import { grid, type Operand, type Recorder } from './kernel.ts';
+import { grid, type Recorder } from './kernel.ts';
 import { matmul, subgroupTunables } from './matmul.ts';
 import { cutProduct } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
@@ -21,18 +22,19 @@ const CHUNK_BYTES = { cpu: 4 << 20, gpu: 64 << 20 };
  * products over the channels), and transformed back to 2 × 2 pixels. A NaN or an infinity among the pixels of a tile
  * reaches all four pixels computed of it. Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015.
  */
-export function winogradConv(recorder: Recorder, call: ValidConv & { weights: Operand<'f32'> }): void {
+export function winogradConv(recorder: Recorder, call: ValidConv): void {
   const { capabilities } = recorder;
-  const { x, weights, bias, residual, out, images, groupOut: m, groupIn: k, oh, ow, xAt, outAt, label } = call;
+  const { x, bias, residual, out, images, groupOut: m, groupIn: k, oh, ow, xAt, outAt, label } = call;
   const tilesX = Math.ceil(ow / 2);
   const planeTiles = tilesX * Math.ceil(oh / 2);
   const row = 4 * Math.ceil(k / 4);
+  const weights = bindWeights(call.weights, { rows: m, k: 9 * k, offset: call.weightsOffset });
   const kernels = recorder.temporary('f32', POSITIONS * m * row, `${label}: transformed weights`);
   const ofKernels = spread(capabilities, m * row);
   recorder.dispatch(winogradWeightsShader, {
-    operands: { weights, out: kernels },
-    args: { size: m * row, span: ofKernels.span, k, row, offset: call.weightsOffset ?? 0 },
-    tunables: { WG: ofKernels.wg },
+    operands: { weights: weights.operand, out: kernels },
+    args: { size: m * row, span: ofKernels.span, k, row, ...weights.args },
+    tunables: { ...weights.tunables, WG: ofKernels.wg },
     workgroups: ofKernels.workgroups,
     label: `${label}: weights' transform`,
   });

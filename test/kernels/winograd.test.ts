@@ -3,8 +3,10 @@ import { convGeometry as shapeOf } from '../../src/graph/infer/conv.ts';
 import type { Node } from '../../src/graph/types.ts';
 import { convGeometry, padInput } from '../../src/kernels/conv.ts';
 import type { ConvShape } from '../../src/kernels/convShape.ts';
+import { packDense } from '../../src/kernels/denseWeights.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import type { Adapter } from '../../src/kernels/productVariant.ts';
+import { weightsOf } from '../../src/kernels/weightMatrix.ts';
 import { winogradConv } from '../../src/kernels/winograd.ts';
 import { isWinogradFaster, suitsWinograd } from '../../src/kernels/winogradChoice.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -12,6 +14,7 @@ import { randomFloats, relativeError } from '../support/numbers.ts';
 import { KINDS, recorderOfKind } from '../support/recorderOfKind.ts';
 import { conv as reference } from '../support/reference/products.ts';
 import { array64 } from '../support/reference/reference.ts';
+import { randomWeights } from '../support/weightMatrices.ts';
 
 const shapeBy = (x: number[], w: number[], attributes: Record<string, number | number[]>): ConvShape =>
   shapeOf({ name: 'conv', op: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes } as Node, x, w);
@@ -63,6 +66,30 @@ describe.each(KINDS)('Winograd convolution as a %s computes it', (kind) => {
     recorder.dispose();
   });
 });
+
+it.each(['f16', 'int8', 'int7', 'int4', 'int3/24', 'int1z', 'table4/64'])(
+  'takes packed weights: %s',
+  async (format) => {
+    const recorder = new DirectRecorder(await testGpu());
+    const [xShape, wShape] = [
+      [2, 8, 11, 9],
+      [13, 8, 3, 3],
+    ];
+    const shape = shapeBy(xShape, wShape, { pads: SAME });
+    const matrix = randomWeights(format, 13, 72);
+    const xData = randomFloats(1, 2 * 8 * 11 * 9);
+    const inputs = [array64(xShape, xData), array64(wShape, weightsOf(matrix))];
+    const expected = reference({ attributes: { pads: SAME }, inputs, training: false })[0]!.data;
+    const { words, ...layout } = packDense(matrix);
+    const padded = padInput(recorder, recorder.upload('f32', xData), shape);
+    const out = recorder.upload('f32', new Float32Array(expected.length).fill(Number.NaN));
+    const weights = { ...layout, operand: recorder.upload('u32', words) };
+    winogradConv(recorder, { ...convGeometry(shape, padded), x: padded.operand, weights, out, label: 'convolution' });
+    await recorder.run();
+    expect(relativeError(await recorder.read(out), expected)).toBeLessThan(1e-5);
+    recorder.dispose();
+  },
+);
 
 describe('Winograd’s way', () => {
   const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
