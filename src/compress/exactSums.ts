@@ -4,6 +4,7 @@
  * codes is a whole number of units 2^e, and float32 holds sums of up to 2^24 units exactly: with 6 bits, sums of code
  * products up to 2^18. What else is added, the bias, has to be a number of those units too.
  */
+import { activationQuantizer } from '../engine/quantizedInputs.ts';
 import { FAKE_QUANTIZE, quantizerSettings, quantizerSteps } from '../engine/quantizer.ts';
 import { floatTensor } from '../graph/tensor.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
@@ -15,10 +16,8 @@ const BITS = 6;
 export function exactLayers(graph: Graph): Map<string, number> {
   const steps = new Map<string, number>();
   for (const node of graph.nodes) {
-    const scale = graph.initializers.get(node.inputs[1] ?? '');
-    if (node.op !== FAKE_QUANTIZE || !scale || graph.initializers.has(node.inputs[0]!)) continue;
-    const { axis, powerOfTwo } = quantizerSettings(node);
-    if (powerOfTwo && axis < 0) steps.set(node.outputs[0]!, quantizerSteps(node, scale.data as Float32Array)[0]!);
+    const quantizer = activationQuantizer(graph, node);
+    if (quantizer && quantizerSettings(node).powerOfTwo) steps.set(node.outputs[0]!, quantizer.scale);
   }
   const layers = new Map<string, number>();
   for (const { name, inputs } of graph.nodes) {
@@ -47,7 +46,7 @@ export function shortStep(step: number): number {
   return unit > 0 ? Math.round(step / unit) * unit : step;
 }
 
-/** The bias in units of what its layer sums up, where another layer does not read it too. */
+/** The bias in whole units of what its layer sums up. */
 export function exactBias(bias: Tensor, inputStep: number, weightStep: (channel: number) => number): Tensor {
   const data = (bias.data as Float32Array).map((value, channel) => {
     const unit = inputStep * unitOf(weightStep(channel));

@@ -1,4 +1,4 @@
-import { finish, inSteps, type Steps } from '../kernels/steps.ts';
+import { inSteps, type Steps } from '../kernels/steps.ts';
 import { packBits, packedBytes, unpackingBits } from './bits.ts';
 
 /**
@@ -31,10 +31,6 @@ export function encodeBitmap(positions: Uint32Array, count: number): Uint8Array 
 }
 
 /** Positions of the ones, or undefined where their number is not `stored`. */
-export function decodeBitmap(bitmap: Uint8Array, count: number, stored: number): Uint32Array | undefined {
-  return finish(decodingBitmap(bitmap, count, stored));
-}
-
 export function* decodingBitmap(bitmap: Uint8Array, count: number, stored: number): Steps<Uint32Array | undefined> {
   let ones = 0;
   yield* inSteps(bitmap.length, (begin, end) => {
@@ -87,10 +83,6 @@ export function encodeGaps(positions: Uint32Array, count: number, bits: number):
 }
 
 /** Positions of the stored elements, or undefined where the stream does not cover `count` elements, `stored` of them. */
-export function decodeGaps(...stream: Parameters<typeof decodingGaps>): Uint32Array | undefined {
-  return finish(decodingGaps(...stream));
-}
-
 export function* decodingGaps(
   stream: Uint8Array,
   bits: number,

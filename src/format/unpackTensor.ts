@@ -2,16 +2,12 @@ import { InputError } from '../graph/errors.ts';
 import { numel, typedArrayFromBytes } from '../graph/tensor.ts';
 import type { Tensor } from '../graph/types.ts';
 import { float16ToFloat32 } from '../kernels/float16.ts';
-import { finish, inSteps, type Steps } from '../kernels/steps.ts';
+import { inSteps, type Steps } from '../kernels/steps.ts';
 import { unpackingBits } from './bits.ts';
 import { type EncodedTensor, scaleIndexer } from './encodedTensor.ts';
 import { decodingBitmap, decodingGaps } from './sparse.ts';
 
 /** Flat positions of the stored values, ascending; undefined for a dense tensor. Checks the index stream. */
-export function storedIndices(tensor: EncodedTensor, where: string): Uint32Array | undefined {
-  return finish(findingIndices(tensor, where));
-}
-
 export function* findingIndices(tensor: EncodedTensor, where: string): Steps<Uint32Array | undefined> {
   if (tensor.layout === 'dense') return undefined;
   const count = numel(tensor.shape);
@@ -26,10 +22,6 @@ export function* findingIndices(tensor: EncodedTensor, where: string): Steps<Uin
 }
 
 /** Codes q of the stored values: signed without zero points, unsigned with them, and of a table. `int` and `table`. */
-export function storedCodes(tensor: EncodedTensor): Int16Array {
-  return finish(readingCodes(tensor));
-}
-
 export function* readingCodes(tensor: EncodedTensor): Steps<Int16Array> {
   const codes = new Int16Array(yield* unpackingBits(tensor.values, tensor.bits, tensor.stored));
   if (tensor.zeroPoint || tensor.table) return codes;
@@ -41,10 +33,6 @@ export function* readingCodes(tensor: EncodedTensor): Steps<Int16Array> {
 }
 
 /** The tensor that an encoded one stands for; `where` (file and tensor) opens the message of an error. */
-export function unpackTensor(tensor: EncodedTensor, where: string): Tensor {
-  return finish(unpackingTensor(tensor, where));
-}
-
 export function* unpackingTensor(tensor: EncodedTensor, where: string): Steps<Tensor> {
   const { shape, dtype, kind, values } = tensor;
   if (kind === 'raw' || kind === 'inline')

@@ -9,7 +9,7 @@ import {
   runsSparse,
 } from './chooseDense.ts';
 import { FEW_COLUMNS } from './denseWeights.ts';
-import { chooseSparse } from './sparseChoice.ts';
+import { chooseSparse, MARGIN } from './sparseChoice.ts';
 import { findingPattern } from './sparsePattern.ts';
 import { finish } from './steps.ts';
 import type { WeightMatrix } from './weightMatrix.ts';
@@ -20,8 +20,6 @@ const DENSE_GAIN = { few: 4, many: 1 };
 const INT8_GAIN = 1.6;
 /** Of convolutions of 3 × 3 taps on CPU adapters: 1.2 of 16 channels to 2.3 of 64. */
 const WINOGRAD_GAIN = 1.7;
-/** An estimate must promise so much more than what was measured. */
-const MARGIN = 1.15;
 /**
  * Chooses the form from the adapter, the shapes and the numbers alone: int8 where both sides are quantized and its kernels
  * are faster (codes of 5 and 6 bits stay as they are rather than become bytes, unless speed is preferred), otherwise codes

@@ -5,14 +5,15 @@ import { packBits, packedBytes, paddingIsZero, unpackBits } from '../../src/form
 import { crc32 } from '../../src/format/crc32.ts';
 import {
   bestGapBits,
-  decodeBitmap,
-  decodeGaps,
+  decodingBitmap,
+  decodingGaps,
   encodeBitmap,
   encodeGaps,
   gapSymbolCount,
   storedPositions,
 } from '../../src/format/sparse.ts';
 import { makeStringIndex, readStringTable } from '../../src/format/stringTable.ts';
+import { finish } from '../../src/kernels/steps.ts';
 
 describe('packBits', () => {
   it('puts value i at bits i·b…, least significant first', () => {
@@ -51,14 +52,14 @@ describe('sparse indices', () => {
         const positions = storedPositions(flags.length, (i) => flags[i]!);
         expect(Array.from(positions)).toEqual(flags.flatMap((flag, i) => (flag ? [i] : [])));
         const bitmap = encodeBitmap(positions, flags.length);
-        expect(decodeBitmap(bitmap, flags.length, positions.length)).toEqual(positions);
-        expect(decodeBitmap(bitmap, flags.length, positions.length + 1)).toBeUndefined();
+        expect(finish(decodingBitmap(bitmap, flags.length, positions.length))).toEqual(positions);
+        expect(finish(decodingBitmap(bitmap, flags.length, positions.length + 1))).toBeUndefined();
         const symbols = gapSymbolCount(positions, flags.length, bits);
         const gaps = encodeGaps(positions, flags.length, bits);
         expect(gaps.length).toBe(packedBytes(symbols, bits));
-        expect(decodeGaps(gaps, bits, symbols, flags.length, positions.length)).toEqual(positions);
-        expect(decodeGaps(gaps, bits, symbols, flags.length, positions.length + 1)).toBeUndefined();
-        expect(decodeGaps(gaps, bits, symbols, flags.length + 2 ** bits, positions.length)).toBeUndefined();
+        expect(finish(decodingGaps(gaps, bits, symbols, flags.length, positions.length))).toEqual(positions);
+        expect(finish(decodingGaps(gaps, bits, symbols, flags.length, positions.length + 1))).toBeUndefined();
+        expect(finish(decodingGaps(gaps, bits, symbols, flags.length + 2 ** bits, positions.length))).toBeUndefined();
       }),
     );
   });
@@ -72,10 +73,10 @@ describe('sparse indices', () => {
   });
 
   it('never claim more elements than 255 a symbol', () => {
-    expect(decodeGaps(Uint8Array.of(255), 8, 1, 1e9, 0)).toBeUndefined();
-    expect(decodeGaps(Uint8Array.of(255), 8, 1, 510, 0)).toBeUndefined();
-    expect(decodeGaps(Uint8Array.of(255), 8, 1, 509, 0)).toEqual(new Uint32Array(0));
-    expect(decodeGaps(new Uint8Array(0), 8, 0, 255, 0)).toBeUndefined();
+    expect(finish(decodingGaps(Uint8Array.of(255), 8, 1, 1e9, 0))).toBeUndefined();
+    expect(finish(decodingGaps(Uint8Array.of(255), 8, 1, 510, 0))).toBeUndefined();
+    expect(finish(decodingGaps(Uint8Array.of(255), 8, 1, 509, 0))).toEqual(new Uint32Array(0));
+    expect(finish(decodingGaps(new Uint8Array(0), 8, 0, 255, 0))).toBeUndefined();
   });
 });
 

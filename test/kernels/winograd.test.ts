@@ -1,8 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { convGeometry as shapeOf } from '../../src/graph/infer/conv.ts';
-import type { Node } from '../../src/graph/types.ts';
 import { convGeometry, padInput } from '../../src/kernels/conv.ts';
-import type { ConvShape } from '../../src/kernels/convShape.ts';
 import { packDense } from '../../src/kernels/denseWeights.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import type { Adapter } from '../../src/kernels/productVariant.ts';
@@ -11,13 +8,11 @@ import { winogradConv } from '../../src/kernels/winograd.ts';
 import { isWinogradFaster, suitsWinograd } from '../../src/kernels/winogradChoice.ts';
 import { testGpu } from '../support/gpu.ts';
 import { randomFloats, relativeError } from '../support/numbers.ts';
-import { KINDS, recorderOfKind } from '../support/recorderOfKind.ts';
+import { KINDS } from '../support/recorderOfKind.ts';
 import { conv as reference } from '../support/reference/products.ts';
 import { array64 } from '../support/reference/reference.ts';
+import { convShapeBy, expectConvolution } from '../support/validConv.ts';
 import { randomWeights } from '../support/weightMatrices.ts';
-
-const shapeBy = (x: number[], w: number[], attributes: Record<string, number | number[]>): ConvShape =>
-  shapeOf({ name: 'conv', op: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes } as Node, x, w);
 
 const SAME = [1, 1, 1, 1];
 const cases: [name: string, x: number[], w: number[], pads: number[]][] = [
@@ -32,38 +27,8 @@ const cases: [name: string, x: number[], w: number[], pads: number[]][] = [
 ];
 
 describe.each(KINDS)('Winograd convolution as a %s computes it', (kind) => {
-  it.each(cases)('%s', async (_, xShape, wShape, pads) => {
-    const recorder = new DirectRecorder(await testGpu());
-    const of = recorderOfKind(recorder, kind);
-    const shape = shapeBy(xShape, wShape, { pads });
-    const elements = (lengths: readonly number[]) => lengths.reduce((product, length) => product * length, 1);
-    const xData = randomFloats(1, elements(xShape));
-    const wData = randomFloats(2, elements(wShape));
-    const bData = randomFloats(3, wShape[0]!);
-    const inputs = [array64(xShape, xData), array64(wShape, wData), array64([wShape[0]!], bData)];
-    const expected = reference({ attributes: { pads }, inputs, training: false })[0]!.data;
-    const rData = randomFloats(4, expected.length);
-    // Weights that begin inside their buffer.
-    const [x, weights, bias, residual] = [xData, Float32Array.of(9, 9, 9, ...wData), bData, rData].map((data) =>
-      recorder.upload('f32', data),
-    );
-    const outs = [0, 1].map(() => recorder.upload('f32', new Float32Array(expected.length).fill(Number.NaN)));
-    const padded = padInput(of, x!, shape);
-    const call = {
-      ...convGeometry(shape, padded),
-      x: padded.operand,
-      weights: weights!,
-      weightsOffset: 3,
-      bias,
-      label: 'convolution',
-    };
-    winogradConv(of, { ...call, out: outs[0]! });
-    winogradConv(of, { ...call, out: outs[1]!, residual: residual!, lo: 0, hi: 1.5 });
-    await recorder.run();
-    expect(relativeError(await recorder.read(outs[0]!), expected)).toBeLessThan(1e-5);
-    const bounded = expected.map((value, i) => Math.min(1.5, Math.max(0, value + rData[i]!)));
-    expect(relativeError(await recorder.read(outs[1]!), bounded)).toBeLessThan(1e-5);
-    recorder.dispose();
+  it.each(cases)('%s', async (_, x, w, pads) => {
+    await expectConvolution(kind, { x, w, attributes: { pads } }, winogradConv);
   });
 });
 
@@ -75,7 +40,7 @@ it.each(['f16', 'int8', 'int7', 'int4', 'int3/24', 'int1z', 'table4/64'])(
       [2, 8, 11, 9],
       [13, 8, 3, 3],
     ];
-    const shape = shapeBy(xShape, wShape, { pads: SAME });
+    const shape = convShapeBy(xShape, wShape, { pads: SAME });
     const matrix = randomWeights(format, 13, 72);
     const xData = randomFloats(1, 2 * 8 * 11 * 9);
     const inputs = [array64(xShape, xData), array64(wShape, weightsOf(matrix))];
@@ -96,7 +61,7 @@ describe('Winograd’s way', () => {
   const swiftShader: Adapter = { kind: 'cpu', subgroupSize: 4 };
   const gpu: Adapter = { kind: 'gpu', subgroupSize: 32 };
   const geometry = (x: number[], w: number[], attributes: Record<string, number | number[]> = {}) =>
-    convGeometry(shapeBy(x, w, attributes), { h: x[2]!, w: x[3]! });
+    convGeometry(convShapeBy(x, w, attributes), { h: x[2]!, w: x[3]! });
 
   it('is for 3 × 3 taps at every pixel', () => {
     const x = [1, 8, 12, 12];
