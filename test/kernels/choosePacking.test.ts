@@ -66,6 +66,9 @@ describe('the form of packed weights', () => {
       'dense',
     ],
     ['pruned float32', lavapipe, pruned(randomWeights('f32', 256, 1024), 0.1), dense, 'rows'],
+    ['pruned, 1×1', lavapipe, pruned(randomWeights('f32', 64, 576), 0.2), { ...convolution, taps: 1 }, 'rows'],
+    ['pruned, 3×3, for Winograd', lavapipe, pruned(randomWeights('f32', 64, 576), 0.2), convolution, 'float'],
+    ['nine tenths pruned, 3×3', lavapipe, pruned(randomWeights('f32', 64, 576), 0.1), convolution, 'rows'],
   ];
   it.each(choices)('%s', (_, adapter, matrix, facts, form) => {
     const choice = choosePacking(adapter, matrix, facts);
