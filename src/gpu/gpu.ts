@@ -25,6 +25,9 @@ const WANTED_LIMITS = [
   'maxImmediateSize',
 ] as const;
 
+/** Waits for a promise of the GPU, which it asks for when it likes. */
+export type Wait = <T>(ask: () => Promise<T>) => Promise<T>;
+
 /** A device with its buffers and pipelines. One Gpu may serve any number of plans. */
 export class Gpu {
   readonly device: GPUDevice;
@@ -33,6 +36,8 @@ export class Gpu {
   readonly pipelines: PipelineCache;
   /** Resolves when the device is lost, for whatever reason, `destroy` included. */
   readonly lost: Promise<GPUDeviceLostInfo>;
+  /** Set where a pending promise costs the GPU time: then none is asked for before it is about to resolve. */
+  patience: Wait | undefined;
   #lostInfo: GPUDeviceLostInfo | undefined;
   #failure: GpuError | undefined;
   /** Rejections of what `orLost` waits for. */
@@ -111,8 +116,12 @@ export class Gpu {
   /** Resolves when everything queued so far has run. */
   async idle(): Promise<void> {
     this.throwIfLost();
-    await this.orLost(this.device.queue.onSubmittedWorkDone());
+    await this.#wait(() => this.orLost(this.device.queue.onSubmittedWorkDone()));
     this.throwIfLost();
+  }
+
+  #wait<T>(ask: () => Promise<T>): Promise<T> {
+    return this.patience ? this.patience(ask) : ask();
   }
 
   write(target: BufferSlice, data: ArrayBufferView<ArrayBuffer> | ArrayBuffer): void {
@@ -141,7 +150,7 @@ export class Gpu {
     encoder.copyBufferToBuffer(source.buffer, source.offset, staging, 0, size);
     this.device.queue.submit([encoder.finish()]);
     try {
-      await staging.mapAsync(1, 0, size); // GPUMapMode.READ
+      await this.#wait(() => staging.mapAsync(1, 0, size)); // GPUMapMode.READ
     } catch (error) {
       await Promise.resolve(); // lets `lost` report first
       this.throwIfLost();

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { NoAdapterError } from './errors.ts';
 import { Gpu, type OpenOptions } from './gpu.ts';
+import { patientWait } from './patience.node.ts';
 import { unpackSwiftShader } from './swiftshader.node.ts';
 
 export interface NodeOpenOptions extends OpenOptions {
@@ -88,6 +89,7 @@ async function tryOpen(options: NodeOpenOptions): Promise<Gpu | undefined> {
   try {
     const gpu = await Gpu.open(entry, options);
     instances.set(gpu, entry);
+    if (gpu.capabilities.kind === 'cpu') gpu.patience = patientWait();
     if (gpu.capabilities.kind === 'cpu' && !options.keepPriority) {
       // Dawn polls from this thread while a promise is pending and would take a core from the rasteriser's workers;
       // they were started by requestDevice, so the lower priority is this thread's alone.

@@ -8,6 +8,7 @@ export class Throttle {
   readonly #gpu: Gpu;
   readonly #ahead: number;
   readonly #pending: Promise<unknown>[] = [];
+  #submitted = 0;
 
   constructor(gpu: Gpu, ahead = 3) {
     this.#gpu = gpu;
@@ -16,6 +17,11 @@ export class Throttle {
 
   /** Call after each submission; waits while more than `ahead` are in flight. */
   async pace(): Promise<void> {
+    if (this.#gpu.patience) {
+      // No promise stays pending between submissions; with the GPU's work on this processor, nothing runs beside it.
+      if (++this.#submitted % this.#ahead === 0) await this.#gpu.idle();
+      return;
+    }
     this.#pending.push(this.#gpu.device.queue.onSubmittedWorkDone());
     if (this.#pending.length > this.#ahead) await this.#gpu.orLost(this.#pending.shift() as Promise<unknown>);
     this.#gpu.throwIfLost();

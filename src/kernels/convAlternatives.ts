@@ -1,13 +1,19 @@
 import type { ConvAlternatives } from './convCall.ts';
+import { stripsConv } from './convStrips.ts';
 import { depthwiseConv, suitsDepthwise } from './depthwise.ts';
+import { takesStrips } from './stripsChoice.ts';
 import { isDirect } from './validConv.ts';
 import { winogradConv } from './winograd.ts';
 import { takesWinograd } from './winogradChoice.ts';
 
-/** For `ValidConv.alternatives`: Winograd's way, and the direct sum of depthwise convolutions by columns. */
+/** For `ValidConv.alternatives`: Winograd's way, strips, and the direct sum of depthwise convolutions by columns. */
 export const convAlternatives: ConvAlternatives = (recorder, call, tuned) => {
   if (takesWinograd(recorder.capabilities, call, tuned)) {
     winogradConv(recorder, call);
+    return true;
+  }
+  if (takesStrips(recorder.capabilities, call, tuned)) {
+    stripsConv(recorder, call);
     return true;
   }
   const isKnown = recorder.capabilities.kind === 'cpu' || tuned !== undefined;

@@ -1,12 +1,5 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
-import {
-  type ConvGeometry,
-  type ConvPlan,
-  type ConvVariant,
-  type FloatConvPlan,
-  type ValidConv,
-  WINOGRAD,
-} from './convCall.ts';
+import type { ConvGeometry, ConvPlan, ConvVariant, FloatConvPlan, ValidConv } from './convCall.ts';
 import { bindWeights } from './denseWeights.ts';
 import { convDirectShader, convSubgroupShader, convTiledShader } from './generated/conv.ts';
 import { grid, type Recorder } from './kernel.ts';
@@ -33,7 +26,7 @@ export const DIRECT_CONV: ConvPlan = { variant: { kind: 'direct' }, tilesM: 0, t
 
 /** Whether the choice, the rule's where nothing was measured, is the direct sum. */
 export function isDirect({ groups, groupOut }: ConvGeometry, tuned: FloatConvPlan | undefined): boolean {
-  if (tuned === undefined || tuned === WINOGRAD) return groups > 1 && groupOut < 4;
+  if (typeof tuned !== 'object') return groups > 1 && groupOut < 4;
   return tuned.variant.kind === 'direct';
 }
 
@@ -51,8 +44,7 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   const isFloat = 'dtype' in call.weights;
   const tuned = isFloat ? capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, call) : undefined;
   if (call.alternatives?.(recorder, call, tuned)) return;
-  const { variant, tilesM, tilesN } =
-    tuned === undefined || tuned === WINOGRAD ? planConv(capabilities, { groups, m, n }) : tuned;
+  const { variant, tilesM, tilesN } = typeof tuned === 'object' ? tuned : planConv(capabilities, { groups, m, n });
   const weights = bindWeights(call.weights, {
     rows: groups * groupOut,
     k: groupIn * kh * kw,

@@ -1,6 +1,7 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
 import { type ConvGeometry, type FloatConvPlan, WINOGRAD } from './convCall.ts';
 import { type Adapter, cutProduct } from './productVariant.ts';
+import { stripTiles } from './stripsChoice.ts';
 
 /** Of a transformed tile, 4 × 4. */
 export const POSITIONS = 16;
@@ -16,7 +17,7 @@ export function transformedPlane({ oh, ow }: { oh: number; ow: number }): number
 }
 
 /**
- * Whether Winograd's way takes less time than the implicit product, on adapters that run on a CPU. Nothing is known of
+ * Whether Winograd's way takes less time than the best of the others, on adapters that run on a CPU. Nothing is known of
  * GPUs, where it is left to tuning.
  */
 export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry): boolean {
@@ -30,7 +31,8 @@ export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry): bool
   // and of a kernel, and what two more dispatches cost.
   const lanes = 4 * straight.variant.subgroup;
   const transforms = 45 * pixels * (k + m) + 400 * m * k + 1.5e6;
-  return POSITIONS * 4 * Math.ceil(k / 4) * tiles.cost * lanes + transforms < 9 * k * straight.cost * lanes;
+  const best = Math.min(9 * k * straight.cost, 4 * (stripTiles(adapter, geometry)?.cost ?? Number.POSITIVE_INFINITY));
+  return POSITIONS * 4 * Math.ceil(k / 4) * tiles.cost * lanes + transforms < best * lanes;
 }
 
 /** Whether to go Winograd's way: as measured, or by the rule, and where what it keeps between dispatches can be bound. */

@@ -3,7 +3,7 @@
  * know nothing of this; they ask `capabilities.tuned` and have a rule, so that pages without a table do not load it.
  */
 import type { Capabilities, TunedChoices } from '../../gpu/capabilities.ts';
-import { type ConvGeometry, type FloatConvPlan, WINOGRAD } from '../convCall.ts';
+import { type ConvGeometry, type FloatConvPlan, STRIPS, WINOGRAD } from '../convCall.ts';
 import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
@@ -11,6 +11,7 @@ import { LEAST_ROWS, type MatmulPlan, type ProductShape, planMatmul, splitProduc
 import { type ProductVariant, productCuts, type TileCount } from '../productVariant.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
+import { areStripsFaster, stripTiles } from '../stripsChoice.ts';
 import { type ConvTiles, DIRECT_CONV, planConv } from '../validConv.ts';
 import { isWinogradFaster, suitsWinograd } from '../winogradChoice.ts';
 import { lengthClass, shapeKey } from './keys.ts';
@@ -67,7 +68,7 @@ export const conv: Variants<ConvGeometry, FloatConvPlan> = {
     const dims = { g: groups, o: groupOut, i: groupIn, kh, kw, oh, ow, n: lengthClass(images) };
     return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox });
   },
-  /** Every cut, for groups of few channels the direct sum, and Winograd's way where it can be gone. */
+  /** Every cut, for groups of few channels the direct sum, strips and Winograd's way where they can be taken. */
   candidates(adapter, shape) {
     const { groups, m, n } = tilesOf(shape);
     const cuts = plausibleCuts(adapter, m, n);
@@ -76,10 +77,14 @@ export const conv: Variants<ConvGeometry, FloatConvPlan> = {
       value,
     }));
     if (groups > 1 && m <= 8) candidates.push({ id: 'direct', value: DIRECT_CONV });
+    if (stripTiles(adapter, shape)) candidates.push({ id: STRIPS, value: STRIPS });
     if (suitsWinograd(shape)) candidates.push({ id: WINOGRAD, value: WINOGRAD });
     return candidates;
   },
-  rule: (adapter, shape) => (isWinogradFaster(adapter, shape) ? WINOGRAD : planConv(adapter, tilesOf(shape))),
+  rule(adapter, shape) {
+    if (isWinogradFaster(adapter, shape)) return WINOGRAD;
+    return areStripsFaster(adapter, shape) ? STRIPS : planConv(adapter, tilesOf(shape));
+  },
 };
 
 function tilesOf({ groups, groupOut, images, oh, ow }: ConvGeometry): ConvTiles {

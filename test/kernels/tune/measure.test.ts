@@ -108,6 +108,7 @@ const KEYS = [
   'product m40 n10 k640 b1 ar0 br1',
   'product m1 n96 k80 b3 ar1 br0',
   'conv g1 o5 i3 kh3 kw3 oh7 ow9 n3 d1 s2 y1',
+  'conv g1 o6 i3 kh3 kw3 oh7 ow9 n3 d1 s1 y1',
   'conv g6 o1 i1 kh3 kw3 oh5 ow6 n2 d2 s1 y1',
   'conv g2 o5 i4 kh1 kw1 oh4 ow4 n2 d1 s1 y1',
   'gradient g1 o5 i3 kh3 kw3 oh7 ow9 n3 d1 s2',

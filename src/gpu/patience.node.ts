@@ -1,0 +1,28 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Wait } from './gpu.ts';
+
+/** Waits that the length of the next one is judged by. */
+const REMEMBERED = 8;
+/** Of the shortest of them. The rest is polled for, so that the end of a wait is not overslept. */
+const SHARE = 0.75;
+
+/**
+ * Dawn's binding polls from the JavaScript thread for as long as a promise is pending. Where the adapter is a processor,
+ * that thread takes a core from the shaders (even at the lowest priority: the scheduler, seeing a busy core, puts two
+ * workers of the adapter on the other one). So it sleeps first, for most of the shortest of the last waits, and asks for
+ * the promise only then. Short waits, below what a timer can measure, are polled for from the start.
+ */
+export function patientWait(): Wait {
+  const waits: number[] = [];
+  return async (ask) => {
+    const start = performance.now();
+    if (waits.length === REMEMBERED) {
+      const nap = Math.floor(SHARE * Math.min(...waits));
+      if (nap >= 1) await sleep(nap);
+    }
+    const result = await ask();
+    waits.push(performance.now() - start);
+    if (waits.length > REMEMBERED) waits.shift();
+    return result;
+  };
+}

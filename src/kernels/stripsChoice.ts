@@ -1,0 +1,62 @@
+import { type ConvGeometry, type FloatConvPlan, STRIPS } from './convCall.ts';
+import { type Adapter, cutProduct } from './productVariant.ts';
+
+export interface StripTiles {
+  subgroup: number;
+  /** Output channels of a tile. */
+  rows: number;
+  tilesM: number;
+  tilesN: number;
+  /** Quads of pixels in the batch. */
+  columns: number;
+  /** Time of all input channels, in `cutProduct`'s unit: of four taps. */
+  cost: number;
+}
+
+const LARGEST_KERNEL = 8;
+const ROWS = [16, 14, 12, 10, 8, 6, 4, 2];
+/** In `cutProduct`'s unit, as measured on lavapipe (subgroups of 8) and SwiftShader (4): what a load takes, ... */
+const loadCost = (subgroup: number) => (subgroup < 8 ? 0.65 : 0.1);
+/** ... and what a tile of either kernel takes that has no taps. */
+const TILE = 60;
+
+/** Neighbouring taps see neighbouring pixels, as neighbouring outputs do, of which a row has at least a quad. */
+export function suitsStrips({ kh, kw, ow, xAt }: ConvGeometry): boolean {
+  return kw > 1 && kw <= LARGEST_KERNEL && kh <= LARGEST_KERNEL && ow >= 4 && xAt.kx === 1 && xAt.ox === 1;
+}
+
+/** The cheapest cut into tiles of strips; undefined where the kernel does not do this convolution or the adapter is no CPU. */
+export function stripTiles(adapter: Adapter, geometry: ConvGeometry): StripTiles | undefined {
+  const { images, groupOut: m, groupIn: k, kh, kw, oh, ow } = geometry;
+  const straight = cutProduct(adapter, m, images * oh * ow);
+  if (!suitsStrips(geometry) || straight.variant.kind !== 'subgroup') return undefined;
+  const { subgroup } = straight.variant;
+  const columns = images * oh * Math.ceil(ow / 4);
+  const tilesN = Math.ceil(columns / subgroup);
+  let best: StripTiles | undefined;
+  for (const rows of ROWS) {
+    // A row takes a lane of a register that holds weights; with more registers than two, loads of weights prevail.
+    if (rows > 2 * subgroup) continue;
+    const tilesM = Math.ceil(m / rows);
+    const loads = kw + 3 + Math.ceil(rows / subgroup) * kw;
+    const cost = tilesM * tilesN * (k * kh * (loadCost(subgroup) * loads + (rows * kw) / 4) + TILE);
+    if (!best || cost < best.cost) best = { subgroup, rows, tilesM, tilesN, columns, cost };
+  }
+  return best;
+}
+
+/** Whether strips take less time than the implicit product of any pixels. */
+export function areStripsFaster(adapter: Adapter, geometry: ConvGeometry): boolean {
+  const { images, groups, groupOut: m, groupIn: k, kh, kw, oh, ow } = geometry;
+  const tiles = stripTiles(adapter, geometry);
+  if (tiles === undefined || (groups > 1 && m < 4)) return false;
+  const straight = cutProduct(adapter, m, images * oh * ow);
+  const { tilesM, tilesN, cost } = straight;
+  return tiles.cost < Math.ceil((k * kh * kw) / 4) * cost + TILE * tilesM * tilesN;
+}
+
+/** Whether to take strips: as measured, or by the rule. */
+export function takesStrips(adapter: Adapter, geometry: ConvGeometry, tuned: FloatConvPlan | undefined): boolean {
+  if (tuned === undefined) return areStripsFaster(adapter, geometry);
+  return tuned === STRIPS && stripTiles(adapter, geometry) !== undefined;
+}
