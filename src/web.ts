@@ -1,6 +1,6 @@
 /** `wgslim/web`: the runtime alone, for browsers. */
 export type { ModelMeta } from './format/meta.ts';
-export type { TunedChoices, TunedSource } from './gpu/capabilities.ts';
+export type { Precision, TunedChoices, TunedSource } from './gpu/capabilities.ts';
 export * from './gpu/errors.ts';
 export { InputError } from './graph/errors.ts';
 export type { DeviceOption } from './runtime/devices.ts';

@@ -14,9 +14,12 @@ const K_STEP: u32 = 16;
 
 // vec4h where the weights are float16: the same numbers in half the workgroup memory and traffic.
 alias Weights4 = vec4f;
+// In half precision both are vec4h, and CHAIN products are summed in half, as in matmul_tiled.
+alias Pixels4 = vec4f;
+const CHAIN: u32 = 1;
 
 var<workgroup> w_tile: array<Weights4, K_STEP * TM>;
-var<workgroup> x_tile: array<vec4f, K_STEP * TN>;
+var<workgroup> x_tile: array<Pixels4, K_STEP * TN>;
 
 fn load_weights(row: u32, k: u32, group: u32) -> vec4f {
   if (k >= args.k) { return vec4f(); }
@@ -63,16 +66,35 @@ fn main(
       w_tile[i % K_STEP * TM + i / K_STEP] = Weights4(load_weights(row + 4 * (i / K_STEP), k + i % K_STEP, group));
     }
     for (var kk = id.y; kk < K_STEP; kk += TM) {
-      x_tile[kk * TN + id.x] = load_x(at, k + kk);
+      x_tile[kk * TN + id.x] = Pixels4(load_x(at, k + kk));
     }
     workgroupBarrier();
-    for (var kk = 0u; kk < K_STEP; kk++) {
-      let w = vec4f(w_tile[kk * TM + id.y]);
-      let v = x_tile[kk * TN + id.x];
-      acc0 = fma(vec4f(w.x), v, acc0);
-      acc1 = fma(vec4f(w.y), v, acc1);
-      acc2 = fma(vec4f(w.z), v, acc2);
-      acc3 = fma(vec4f(w.w), v, acc3);
+    for (var kk = 0u; kk < K_STEP; kk += CHAIN) {
+      if (CHAIN == 1) {
+        let w = vec4f(w_tile[kk * TM + id.y]);
+        let v = vec4f(x_tile[kk * TN + id.x]);
+        acc0 = fma(vec4f(w.x), v, acc0);
+        acc1 = fma(vec4f(w.y), v, acc1);
+        acc2 = fma(vec4f(w.z), v, acc2);
+        acc3 = fma(vec4f(w.w), v, acc3);
+      } else {
+        var sum0 = Pixels4();
+        var sum1 = Pixels4();
+        var sum2 = Pixels4();
+        var sum3 = Pixels4();
+        for (var j = kk; j < kk + CHAIN; j++) {
+          let w = Pixels4(w_tile[j * TM + id.y]);
+          let v = x_tile[j * TN + id.x];
+          sum0 = fma(Pixels4(w.x), v, sum0);
+          sum1 = fma(Pixels4(w.y), v, sum1);
+          sum2 = fma(Pixels4(w.z), v, sum2);
+          sum3 = fma(Pixels4(w.w), v, sum3);
+        }
+        acc0 += vec4f(sum0);
+        acc1 += vec4f(sum1);
+        acc2 += vec4f(sum2);
+        acc3 += vec4f(sum3);
+      }
     }
     workgroupBarrier();
   }

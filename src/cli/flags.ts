@@ -1,5 +1,6 @@
 /** The options that every command has, and how numbers on the command line are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Precision } from '../gpu/capabilities.ts';
 import type { WeightMemory } from '../runtime/packWeights.ts';
 
 export type AdapterChoice = 'auto' | 'system' | 'swiftshader';
@@ -13,6 +14,9 @@ export interface GpuFlags extends CommonFlags {
 }
 export interface WeightsFlags {
   weights: WeightMemory;
+}
+export interface PrecisionFlags {
+  precision: Precision;
 }
 export interface BatchFlags {
   batch?: number;
@@ -45,6 +49,14 @@ export function addWeightsOption(command: Command): Command {
     'of a compressed file, on the GPU: small, about as in the file, unpacked in every run; fast, as the kernels read them',
   );
   return command.addOption(weights.choices(['small', 'fast']).default('small'));
+}
+
+export function addPrecisionOption(command: Command): Command {
+  const precision = new Option(
+    '--precision <type>',
+    'of products: f32, or f16 where the adapter is a GPU that has it (sums stay f32; values beyond 65504 become infinite)',
+  );
+  return command.addOption(precision.choices(['f32', 'f16']).default('f32'));
 }
 
 function readAdapter(text: string): AdapterChoice {

@@ -1,4 +1,5 @@
 /** Numbers as people read them. */
+import type { PrecisionChoice } from '../kernels/precision.ts';
 
 export function formatCount(value: number): string {
   return Math.round(value).toLocaleString('en-US');
@@ -37,4 +38,8 @@ export function formatShape(shape: readonly (number | string)[]): string {
 /** One line, whatever a library put into its message. */
 export function oneLine(text: string): string {
   return text.replace(/\s*\n\s*/g, ' ').trim();
+}
+
+export function formatPrecision({ precision, reason }: PrecisionChoice): string {
+  return reason ? `${precision}, because ${reason}` : precision;
 }

@@ -1,5 +1,5 @@
 import type { BufferSlice } from '../gpu/buffers.ts';
-import type { TunedChoices } from '../gpu/capabilities.ts';
+import type { Precision, TunedChoices } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import { mayFold } from '../graph/fold/folding.ts';
@@ -8,6 +8,7 @@ import type { GraphRules } from '../graph/propagate.ts';
 import { inputShapesFor, isExportedOtherwise, type SpecializeOptions } from '../graph/specializeWith.ts';
 import type { Graph } from '../graph/types.ts';
 import type { PackedLayer } from '../kernels/layerFamily.ts';
+import { withPrecision } from '../kernels/precision.ts';
 import { type Builder, buildPlan, type CompiledPlan } from './builder.ts';
 import { recordingForward } from './forward.ts';
 import { type ParameterSource, ParameterStore } from './parameters.ts';
@@ -26,6 +27,11 @@ export interface InferenceOptions {
   formOf?: (graph: Graph, name: string) => PackedLayer['form'] | undefined;
   /** Variants of kernels that were measured to be the fastest; by default those of the device. */
   tuned?: TunedChoices | undefined;
+  /**
+   * `f16`: products and convolutions may round their inputs to half precision, where the adapter computes faster with it;
+   * values beyond 65504 become infinite. `f32` by default.
+   */
+  precision?: Precision | undefined;
   /** See `PlanOptions`. */
   dispatchesPerSubmit?: number;
   pause?: () => Promise<void>;
@@ -65,7 +71,8 @@ export class InferenceModel {
 
   static async compile(gpu: Gpu, source: Graph, options: InferenceOptions = {}): Promise<InferenceModel> {
     const { batch, inputShapes, parameters, tuned, dispatchesPerSubmit, pause } = options;
-    const capabilities = tuned ? { ...gpu.capabilities, tuned } : gpu.capabilities;
+    const known = tuned ? { ...gpu.capabilities, tuned } : gpu.capabilities;
+    const capabilities = withPrecision(known, options.precision);
     const folded = await batchNormFolded(source);
     const shaped = { batch, inputShapes };
     const { graph, shapes } = prepareWith(await rulesFor(folded, shaped), folded, shaped);

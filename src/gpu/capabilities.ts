@@ -1,3 +1,6 @@
+/** What products are multiplied in. `f16` adds up in float32 all the same. */
+export type Precision = 'f32' | 'f16';
+
 /** What the adapter at hand can do: everything that the choice of a kernel variant may depend on. */
 export interface Capabilities {
   /** A software rasteriser (lavapipe, SwiftShader, WARP) or real hardware. */
@@ -24,6 +27,8 @@ export interface Capabilities {
   uniformAlignment: number;
   /** Variants that were measured to be the fastest here; absent: kernels choose by rule. See `Gpu.useTuned`. */
   tuned?: TunedChoices | undefined;
+  /** What a plan's products are multiplied in; absent: float32. A plan's own, see `choosePrecision`. */
+  precision?: Precision | undefined;
 }
 
 /** Choices that were measured, for kernels with several variants; `tunedChoices` makes them of a table. */

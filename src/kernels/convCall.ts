@@ -37,7 +37,10 @@ export interface ValidConv {
 export type ConvGeometry = Pick<
   ValidConv,
   'images' | 'groups' | 'groupOut' | 'groupIn' | 'kh' | 'kw' | 'oh' | 'ow' | 'xAt' | 'outAt'
->;
+> & {
+  /** Whether half precision will do. */
+  half?: boolean;
+};
 
 export type ConvVariant = ProductVariant | { kind: 'direct' };
 

@@ -43,6 +43,7 @@ export * from './packedLayer.ts';
 export * from './packedOperand.ts';
 export * from './padPlanes.ts';
 export * from './pool.ts';
+export * from './precision.ts';
 export * from './prepareBatch.ts';
 export * from './productVariant.ts';
 export * from './quantizationError.ts';

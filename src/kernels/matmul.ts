@@ -1,6 +1,14 @@
 import { matmulSubgroupShader, matmulTiledShader } from './generated/matmul.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
-import { type Adapter, cutProduct, type ProductVariant, splitSum, type TileCount } from './productVariant.ts';
+import {
+  type Adapter,
+  cutProduct,
+  inHalf,
+  type ProductVariant,
+  splitSum,
+  type TileCount,
+  tiledTunables,
+} from './productVariant.ts';
 import { HIGHEST, LOWEST, reduceSplits } from './reduceSplits.ts';
 
 /** A matrix inside a buffer: element (batch, i, j) is at offset + batch·batchStride + i·rowStride + j·columnStride. */
@@ -49,6 +57,8 @@ export interface ProductShape {
   bRows?: boolean;
   /** Whether the result lies row by row without gaps, as a split sum needs it. */
   contiguous?: boolean;
+  /** Whether half precision will do. */
+  half?: boolean;
 }
 
 /** Variant, tiles and split of a product, from the adapter, its measured choices and the shape alone. */
@@ -58,7 +68,8 @@ export function planMatmul(adapter: Adapter, shape: ProductShape): MatmulPlan {
   const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS);
   const swapped = cutProduct(adapter, shape.n, shape.m, LEAST_ROWS);
   const swap = swapped.cost < straight.cost;
-  return splitProduct(adapter, shape, swap ? swapped : straight, swap);
+  const cut = swap ? swapped : straight;
+  return splitProduct(adapter, shape, shape.half ? inHalf(cut) : cut, swap);
 }
 
 /** The lowest tile that the shader has. */
@@ -97,7 +108,8 @@ export function matmul(recorder: Recorder, call: MatmulCall): void {
   if (m * n * batches === 0) return;
   const [aRows, bRows] = [call.a.columnStride === 1, call.b.columnStride === 1];
   const contiguous = out.rowStride === n && out.columnStride === 1 && (batches === 1 || out.batchStride === m * n);
-  const plan = planMatmul(recorder.capabilities, { m, n, k, batches, aRows, bRows, contiguous });
+  const half = recorder.capabilities.precision === 'f16';
+  const plan = planMatmul(recorder.capabilities, { m, n, k, batches, aRows, bRows, contiguous, half });
   const { bias } = call;
   const label = call.label ?? 'product';
   if (plan.splits === 1) {
@@ -186,7 +198,8 @@ function dispatch(
       tunables: { ...subgroupTunables(variant), VECTOR_A, VECTOR_B },
     });
   } else {
-    recorder.dispatch(matmulTiledShader, { ...shared, tunables: { TM: variant.tm, TN: variant.tn } });
+    const Tile4 = variant.half ? 'vec4h' : 'vec4f';
+    recorder.dispatch(matmulTiledShader, { ...shared, tunables: { ...tiledTunables(variant), Tile4 } });
   }
 }
 

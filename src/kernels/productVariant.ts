@@ -1,17 +1,18 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
 
 /** What the choice of a product's variant depends on. */
-export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'tuned'>;
+export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'tuned' | 'precision'>;
 
 /**
  * How a product of m rows and n columns is cut into tiles.
  *
  * `subgroup`: one tile of `rows` x 4·subgroup per subgroup, without workgroup memory: for adapters that run on a CPU,
- * where a load costs as much as several multiply-adds. `tiled`: one tile of 4·tm x 4·tn per workgroup of tm·tn.
+ * where a load costs as much as several multiply-adds. `tiled`: one tile of 4·tm x 4·tn per workgroup of tm·tn; `half`
+ * multiplies in half precision (see shaders/matmul/matmul_tiled.wgsl).
  */
 export type ProductVariant =
   | { kind: 'subgroup'; subgroup: number; rows: 1 | 2 | 4 | 8 | 16 }
-  | { kind: 'tiled'; tm: number; tn: number };
+  | { kind: 'tiled'; tm: number; tn: number; half?: boolean };
 
 export interface TileCount {
   variant: ProductVariant;
@@ -61,6 +62,19 @@ export function productCuts(adapter: Adapter, m: number, n: number, least = 4): 
     }
   }
   return cuts;
+}
+
+/** The same cut, in half precision where its kernel has that. */
+export function inHalf(cut: TileCount): TileCount {
+  return cut.variant.kind === 'tiled' ? { ...cut, variant: { ...cut.variant, half: true } } : cut;
+}
+
+/** Products that are summed in half precision before they go into the sum in float32. */
+const CHAIN = 4;
+
+/** Of matmul_tiled; the other tiled kernels take the same and name their tiles on their own. */
+export function tiledTunables({ tm, tn, half }: Extract<ProductVariant, { kind: 'tiled' }>) {
+  return { TM: tm, TN: tn, ...(half && { CHAIN }) };
 }
 
 /** Workgroups that keep an adapter busy: few for the cores of a CPU, many for a GPU. */

@@ -4,7 +4,7 @@ import { bindWeights } from './denseWeights.ts';
 import { convDirectShader, convSubgroupShader, convTiledShader } from './generated/conv.ts';
 import { grid, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
-import { type Adapter, cutProduct } from './productVariant.ts';
+import { type Adapter, cutProduct, inHalf, tiledTunables } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
 
@@ -20,6 +20,7 @@ export interface ConvTiles {
   groups: number;
   m: number;
   n: number;
+  half?: boolean | undefined;
 }
 
 export const DIRECT_CONV: ConvPlan = { variant: { kind: 'direct' }, tilesM: 0, tilesN: 0 };
@@ -30,8 +31,10 @@ export function isDirect({ groups, groupOut }: ConvGeometry, tuned: FloatConvPla
   return tuned.variant.kind === 'direct';
 }
 
-export function planConv(adapter: Adapter, { groups, m, n }: ConvTiles): ConvPlan {
-  return groups > 1 && m < 4 ? DIRECT_CONV : cutProduct(adapter, m, n);
+export function planConv(adapter: Adapter, { groups, m, n, half }: ConvTiles): ConvPlan {
+  if (groups > 1 && m < 4) return DIRECT_CONV;
+  const cut = cutProduct(adapter, m, n);
+  return half ? inHalf(cut) : cut;
 }
 
 export function validConv(recorder: Recorder, call: ValidConv): void {
@@ -42,9 +45,13 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
   // Packed weights take their own time to unpack: no measurement of float ones says what is best for them.
   const { capabilities } = recorder;
   const isFloat = 'dtype' in call.weights;
-  const tuned = isFloat ? capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, call) : undefined;
+  const half = capabilities.precision === 'f16';
+  const tuned = isFloat
+    ? capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, { ...call, half })
+    : undefined;
   if (call.alternatives?.(recorder, call, tuned)) return;
-  const { variant, tilesM, tilesN } = typeof tuned === 'object' ? tuned : planConv(capabilities, { groups, m, n });
+  const { variant, tilesM, tilesN } =
+    typeof tuned === 'object' ? tuned : planConv(capabilities, { groups, m, n, half });
   const weights = bindWeights(call.weights, {
     rows: groups * groupOut,
     k: groupIn * kh * kw,
@@ -116,9 +123,9 @@ export function validConv(recorder: Recorder, call: ValidConv): void {
       ...shared,
       tunables: {
         ...tunables,
-        TM: variant.tm,
-        TN: variant.tn,
-        Weights4: tileOfWeights(capabilities, weights.tunables),
+        ...tiledTunables(variant),
+        Weights4: variant.half ? 'vec4h' : tileOfWeights(capabilities, weights.tunables),
+        Pixels4: variant.half ? 'vec4h' : 'vec4f',
       },
     });
   }

@@ -1,4 +1,4 @@
-import type { TunedSource } from '../gpu/capabilities.ts';
+import type { Precision, TunedSource } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { exportedBatch } from '../graph/exportedBatch.ts';
 import type { Graph, ValueInfo } from '../graph/types.ts';
@@ -28,6 +28,11 @@ export interface WebLoadOptions {
    * device. Default: none, kernels choose by rule.
    */
   tuned?: TunedSource | undefined;
+  /**
+   * `f16`: layers of float weights, and of packed ones that are unpacked to floats, may be computed in half precision where
+   * that is faster on the device; values beyond 65504 become infinite. Default: `f32`.
+   */
+  precision?: Precision | undefined;
   signal?: AbortSignal;
   /** Told of a loss before the model moves to a new device. */
   onDeviceLost?: (info: GPUDeviceLostInfo) => void;
@@ -55,7 +60,7 @@ export async function load<In extends string = string, Out extends string = stri
   try {
     const opened = await openSource(await source, options.signal);
     const read = await readModel(ready, opened, options);
-    session = new Session(await acquired, read, await choices);
+    session = new Session(await acquired, read, await choices, options.precision);
     const { file, graph } = read;
     const shapes = firstShapes(graph, options.batch);
     if (shapes) await session.prepare(shapes);
@@ -66,6 +71,7 @@ export async function load<In extends string = string, Out extends string = stri
         gpu,
         await readModel(Promise.resolve(gpu), keptSource(file), { weights: options.weights }),
         tuned,
+        options.precision,
       );
     };
     return new Model<In, Out>({ file, graph, session, devices, reopen, onDeviceLost: options.onDeviceLost });

@@ -6,7 +6,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import { packedParameters } from './packModel.ts';
 import type { WeightMemory } from './packWeights.ts';
 
-export interface LoadOptions extends Pick<InferenceOptions, 'batch' | 'inputShapes' | 'tuned'> {
+export interface LoadOptions extends Pick<InferenceOptions, 'batch' | 'inputShapes' | 'tuned' | 'precision'> {
   /** What messages name. */
   fileName?: string;
   /** What the weights may take on the GPU. Default: `fast`. */

@@ -1,6 +1,6 @@
 import { InferenceModel } from '../engine/inference.ts';
 import type { ParameterStore } from '../engine/parameters.ts';
-import type { TunedChoices } from '../gpu/capabilities.ts';
+import type { Precision, TunedChoices } from '../gpu/capabilities.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { InputError } from '../graph/errors.ts';
 import type { Graph } from '../graph/types.ts';
@@ -39,6 +39,7 @@ export class Session {
   readonly #file: KeptFile;
   readonly #weights: Weights;
   readonly #tuned: TunedChoices | undefined;
+  readonly #precision: Precision | undefined;
   readonly #graph: Graph;
   readonly #plans = new Map<string, Compiled>();
   readonly #images = new Map<string, ImagePreparer>();
@@ -47,12 +48,18 @@ export class Session {
   #isBusy = false;
   #isDisposed = false;
 
-  constructor(gpu: Gpu, { file, graph, weights }: ReadModel, tuned: TunedChoices | undefined) {
+  constructor(
+    gpu: Gpu,
+    { file, graph, weights }: ReadModel,
+    tuned: TunedChoices | undefined,
+    precision: Precision | undefined,
+  ) {
     this.gpu = gpu;
     this.#file = file;
     this.#weights = weights;
     this.#graph = graph;
     this.#tuned = tuned;
+    this.#precision = precision;
   }
 
   get memory(): ModelMemory {
@@ -129,6 +136,7 @@ export class Session {
     const model = await InferenceModel.compile(this.gpu, file, {
       inputShapes: shapes,
       tuned: this.#tuned,
+      precision: this.#precision,
       dispatchesPerSubmit: DISPATCHES_PER_SUBMIT,
       pause,
       formOf: (graph, name) => this.#weights.formOf(graph, file, name),

@@ -12,6 +12,7 @@ import { InputError } from '../graph/errors.ts';
 import { foldBatchNorm } from '../graph/passes/foldBatchNorm.ts';
 import type { Graph } from '../graph/types.ts';
 import { DynamicArgs } from '../kernels/dynamicArgs.ts';
+import { withPrecision } from '../kernels/precision.ts';
 import { METRICS, recordMetrics, recordMetricsShader } from '../kernels/recordMetrics.ts';
 import { lossArgs, softmaxCrossEntropy, softmaxCrossEntropyShader } from '../kernels/softmaxCrossEntropy.ts';
 import type { Dataset } from './data/dataset.ts';
@@ -26,6 +27,8 @@ export interface EvaluateOptions {
   batch?: number;
   /** Initializers on the GPU, as of `InferenceModel.compile`: the packed ones of a compressed file. */
   parameters?: InferenceOptions['parameters'];
+  /** As of `InferenceModel.compile`. */
+  precision?: InferenceOptions['precision'];
   onProgress?(done: number, total: number): void;
   signal?: AbortSignal | undefined;
 }
@@ -72,28 +75,34 @@ async function evaluateAt(
   const input = checkedInput(graph, shapes, dataset, options.preprocess);
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
   const steps = Math.ceil(dataset.size / batch);
-  await loadOperators({ graph, capabilities: gpu.capabilities });
-  const { compiled, parts } = await buildPlan(gpu, 'evaluation', (builder) => {
-    const store = adoptParameters(builder, graph, options.parameters);
-    const { value, labels, write } = recordInput(builder, {
-      graph,
-      shape: shapes.get(input) as number[],
-      format: dataset,
-      preprocess: options.preprocess,
-      augmented: false,
-    });
-    const inputs = new Map([[input, value]]);
-    const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false, inferenceOnly: true });
-    const ring = builder.own([steps, METRICS], 'f32', 'metrics');
-    const losses = builder.tensor([batch], 'f32', 'losses');
-    const ranks = builder.tensor([batch], 'u32', 'ranks');
-    const loss = builder.adopt(new DynamicArgs(gpu, softmaxCrossEntropyShader, lossArgs({ rows: batch, classes })));
-    const slot = builder.adopt(new DynamicArgs(gpu, recordMetricsShader, { slot: 0, count: batch }));
-    const logits = builder.view(values.get(outputs) as Value<'f32'>, [batch, classes]);
-    softmaxCrossEntropy(builder, { logits, labels, losses, ranks, args: loss.slice });
-    recordMetrics(builder, { losses, ranks, ring, args: slot.slice });
-    return { write, loss, slot, ring: ring.storage.slice as BufferSlice };
-  });
+  const capabilities = withPrecision(gpu.capabilities, options.precision);
+  await loadOperators({ graph, capabilities });
+  const { compiled, parts } = await buildPlan(
+    gpu,
+    'evaluation',
+    (builder) => {
+      const store = adoptParameters(builder, graph, options.parameters);
+      const { value, labels, write } = recordInput(builder, {
+        graph,
+        shape: shapes.get(input) as number[],
+        format: dataset,
+        preprocess: options.preprocess,
+        augmented: false,
+      });
+      const inputs = new Map([[input, value]]);
+      const { values } = recordForward({ builder, graph, shapes, store, inputs, training: false, inferenceOnly: true });
+      const ring = builder.own([steps, METRICS], 'f32', 'metrics');
+      const losses = builder.tensor([batch], 'f32', 'losses');
+      const ranks = builder.tensor([batch], 'u32', 'ranks');
+      const loss = builder.adopt(new DynamicArgs(gpu, softmaxCrossEntropyShader, lossArgs({ rows: batch, classes })));
+      const slot = builder.adopt(new DynamicArgs(gpu, recordMetricsShader, { slot: 0, count: batch }));
+      const logits = builder.view(values.get(outputs) as Value<'f32'>, [batch, classes]);
+      softmaxCrossEntropy(builder, { logits, labels, losses, ranks, args: loss.slice });
+      recordMetrics(builder, { losses, ranks, ring, args: slot.slice });
+      return { write, loss, slot, ring: ring.storage.slice as BufferSlice };
+    },
+    { capabilities },
+  );
   try {
     const throttle = new Throttle(gpu);
     const start = performance.now();

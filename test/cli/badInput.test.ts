@@ -49,6 +49,14 @@ describe('usage', () => {
       ['--batch', 'from 1 to 65536'],
     ],
     [['eval', 'x.onnx', '--data', 'd', '--batch', '1e3'], ['--batch']],
+    [
+      ['run', 'x.onnx', '--input', 'x.npy', '--precision', 'f8'],
+      ['--precision', 'f16'],
+    ],
+    [
+      ['profile', 'x.onnx', '--train', '--precision', 'f16'],
+      ['--precision', 'training'],
+    ],
     [['inspect', 'x.onnx', '--input-shape', '1x0x3'], ['--input-shape']],
     [
       ['sensitivity', 'x.onnx', '--data', 'd', '--sparsity', '1.5'],

@@ -63,6 +63,7 @@ describe('inference', () => {
       batch: BATCH,
       adapter: { name: expect.any(String), kind: expect.stringMatching(/^(gpu|cpu)$/), driver: expect.any(String) },
       timing: 'dispatch',
+      precision: { precision: 'f32' },
       repeats: 3,
       cpu: { encode: expect.any(Number), submit: expect.any(Number), wait: expect.any(Number) },
     });

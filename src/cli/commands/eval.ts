@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { choosePrecision } from '../../kernels/precision.ts';
 import { packedParameters } from '../../runtime/packModel.ts';
 import { evaluate } from '../../train/evaluate.ts';
 import { openData } from '../data.ts';
@@ -6,9 +7,11 @@ import { addDataOptions, type DataFlags, readDataFlags } from '../dataFlags.ts';
 import {
   addBatchOption,
   addGpuOptions,
+  addPrecisionOption,
   addWeightsOption,
   type BatchFlags,
   type GpuFlags,
+  type PrecisionFlags,
   type WeightsFlags,
 } from '../flags.ts';
 import { adapterName, withGpu } from '../gpu.ts';
@@ -16,14 +19,16 @@ import { addModelOptions, checkClassifier, type ModelFlags, openModel } from '..
 import { printResult } from '../output.ts';
 import { createProgress } from '../progress.ts';
 import { renderPairs } from '../table.ts';
-import { formatCount, formatPercent, formatSeconds } from '../text.ts';
+import { formatCount, formatPercent, formatPrecision, formatSeconds } from '../text.ts';
 
 export function addEvalCommand(program: Command): void {
   addGpuOptions(
     addBatchOption(
-      addWeightsOption(
-        addModelOptions(
-          addDataOptions(program.command('eval').argument('<model>', 'an .onnx file or a compressed file')),
+      addPrecisionOption(
+        addWeightsOption(
+          addModelOptions(
+            addDataOptions(program.command('eval').argument('<model>', 'an .onnx file or a compressed file')),
+          ),
         ),
       ),
     ),
@@ -42,7 +47,7 @@ Examples:
 
 async function evalModel(
   path: string,
-  flags: DataFlags & GpuFlags & BatchFlags & ModelFlags & WeightsFlags,
+  flags: DataFlags & GpuFlags & BatchFlags & ModelFlags & WeightsFlags & PrecisionFlags,
 ): Promise<void> {
   const model = await openModel(path, flags);
   const classifier = checkClassifier(model);
@@ -52,13 +57,15 @@ async function evalModel(
     const progress = createProgress(flags);
     const evaluation = await evaluate(gpu, model.graph, dataset, {
       preprocess,
+      precision: flags.precision,
       ...(model.compressed && { parameters: packedParameters(gpu, model.compressed, flags.weights) }),
       ...(flags.batch && { batch: flags.batch }),
       onProgress: (done, total) => progress.update({ label: 'evaluate', done, total }),
     }).finally(() => progress.stop());
     const { images, top1, top5, loss, seconds, imagesPerSecond } = evaluation;
     const adapter = adapterName(gpu);
-    const document = { model: path, images, top1, top5, loss, seconds, imagesPerSecond, adapter };
+    const precision = choosePrecision(gpu.capabilities, flags.precision);
+    const document = { model: path, images, top1, top5, loss, seconds, imagesPerSecond, adapter, precision };
     const text = renderPairs([
       ['model', path],
       ['data', `${dataset.name} (${dataset.split}), ${formatCount(images)} images`],
@@ -66,6 +73,7 @@ async function evalModel(
       ['top-5', formatPercent(top5)],
       ['loss', loss.toFixed(4)],
       ['speed', `${formatCount(imagesPerSecond)} images per second (${formatSeconds(seconds)})`],
+      ['precision', formatPrecision(precision)],
       ['adapter', adapter.name],
     ]);
     await printResult(flags, document, text);

@@ -3,14 +3,17 @@ import type { CompressedModel } from '../../format/decodeModel.ts';
 import { writeFileAtomic } from '../../format/node.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { InputError } from '../../graph/errors.ts';
+import { choosePrecision } from '../../kernels/precision.ts';
 import { packTensors } from '../../runtime/packModel.ts';
 import { describePacking, packedBytes, type WeightMemory } from '../../runtime/packWeights.ts';
 import { addPreprocessOptions, type DataFlags } from '../dataFlags.ts';
 import {
   addBatchOption,
   addGpuOptions,
+  addPrecisionOption,
   addWeightsOption,
   type BatchFlags,
+  type PrecisionFlags,
   type WeightsFlags,
   wholeNumber,
 } from '../flags.ts';
@@ -34,6 +37,7 @@ interface ProfileFlags
     BatchFlags,
     ModelFlags,
     WeightsFlags,
+    PrecisionFlags,
     ShaderFlags {
   data?: string;
   train?: boolean;
@@ -59,7 +63,11 @@ export function addProfileCommand(program: Command): void {
     .option('--fresh-roof', 'measure the adapter’s peak rates again')
     .option('--trace <out.json>', 'write a Chrome trace, for Perfetto', fileName)
     .option('--html <out.html>', 'write a page with the time per layer, a roofline plot and memory', fileName);
-  addGpuOptions(addWeightsOption(addShaderOptions(addBatchOption(addModelOptions(addPreprocessOptions(command))))))
+  addGpuOptions(
+    addPrecisionOption(
+      addWeightsOption(addShaderOptions(addBatchOption(addModelOptions(addPreprocessOptions(command))))),
+    ),
+  )
     .summary('show where GPU time goes, per kernel, and how far from the adapter’s limit')
     .description(
       `Runs a model, or with --train a training step, and prints per kernel the GPU time, arithmetic rate, bandwidth and the fraction of the adapter’s measured roof. The batch is ${BATCH} unless --batch says otherwise. With --shader it does so for a WGSL file of your own, on generated inputs.`,
@@ -114,18 +122,20 @@ async function profileModel(path: string, flags: ProfileFlags): Promise<void> {
   if (flags.data !== undefined && !flags.train) {
     throw new InputError('--data: is for --train; inference is profiled on generated inputs.');
   }
+  if (flags.precision !== 'f32' && flags.train) {
+    throw new InputError('--precision: is for inference; a training step computes in f32.');
+  }
   const model = await openModel(path, flags);
   const batch = flags.batch ?? BATCH;
-  const prepared = flags.train
-    ? await prepareTraining(model, flags, batch)
-    : prepareInference(model, batch, flags.weights);
+  const prepared = flags.train ? await prepareTraining(model, flags, batch) : prepareInference(model, batch, flags);
   await measure(flags, prepared, async ({ plan, memory, live }, measured, gpu) => {
     const facts = flags.advice ? await factsOfPlan(plan.dispatches) : undefined;
     const advice = facts?.flatMap((kernel) => adviseOn(kernel, gpu.capabilities));
     const mode = flags.train ? ('training' as const) : ('inference' as const);
     const weights = !flags.train && model.compressed ? packedWeights(gpu, model.compressed, flags.weights) : undefined;
     const head = { model: path, mode, batch, adapter: adapterName(gpu), memory, live };
-    const found = { ...(advice && { advice }), ...(weights && { weights }) };
+    const precision = flags.train ? undefined : choosePrecision(gpu.capabilities, flags.precision);
+    const found = { ...(advice && { advice }), ...(weights && { weights }), ...(precision && { precision }) };
     await report(flags, profileDocument({ ...head, ...found }, measured), measured);
   });
 }

@@ -8,7 +8,15 @@ import { packedParameters } from '../../runtime/packModel.ts';
 import { readInput } from '../../train/data/node/files.ts';
 import { labelOffsetFor } from '../../train/data/preprocess.ts';
 import { addPreprocessOptions, type PreprocessFlags, readPreprocessFlags } from '../dataFlags.ts';
-import { addGpuOptions, addWeightsOption, type GpuFlags, type WeightsFlags, wholeNumber } from '../flags.ts';
+import {
+  addGpuOptions,
+  addPrecisionOption,
+  addWeightsOption,
+  type GpuFlags,
+  type PrecisionFlags,
+  type WeightsFlags,
+  wholeNumber,
+} from '../flags.ts';
 import { adapterName, withGpu } from '../gpu.ts';
 import { addModelOptions, type ModelFlags, namingFile, openModel } from '../model.ts';
 import { printResult } from '../output.ts';
@@ -16,7 +24,7 @@ import { type RunInput, readRunInput } from '../runInput.ts';
 import { renderPairs, renderTable } from '../table.ts';
 import { formatPercent, formatShape } from '../text.ts';
 
-interface RunFlags extends PreprocessFlags, GpuFlags, ModelFlags, WeightsFlags {
+interface RunFlags extends PreprocessFlags, GpuFlags, ModelFlags, WeightsFlags, PrecisionFlags {
   input: string;
   output?: string;
   outputName?: string;
@@ -33,7 +41,7 @@ export function addRunCommand(program: Command): void {
     .option('--output-name <name>', 'which output, where the model has several (default: the first)')
     .option('--labels <file>', 'names of the classes, one a line')
     .option('--top <n>', 'classes to print', wholeNumber({ max: 1000 }), 5);
-  addGpuOptions(addWeightsOption(addModelOptions(addPreprocessOptions(command))))
+  addGpuOptions(addPrecisionOption(addWeightsOption(addModelOptions(addPreprocessOptions(command)))))
     .summary('run a model on one input')
     .description(
       'Runs a model on one input and prints the most probable classes, or writes the output as an .npy. Images and arrays of bytes are preprocessed as the options (or the compressed file) say; an array of floats is taken as the network’s input itself, unless preprocessing options are given.',
@@ -68,6 +76,7 @@ async function run(path: string, flags: RunFlags): Promise<void> {
   await withGpu(flags, async (gpu) => {
     const compiled = await InferenceModel.compile(gpu, model.graph, {
       ...options,
+      precision: flags.precision,
       ...(model.compressed && { parameters: packedParameters(gpu, model.compressed, flags.weights) }),
     });
     const started = performance.now();

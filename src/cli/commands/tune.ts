@@ -1,12 +1,21 @@
 import type { Command } from 'commander';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { InputError } from '../../graph/errors.ts';
+import { choosePrecision } from '../../kernels/precision.ts';
 import type { TuneResult } from '../../kernels/tune/measure.ts';
 import { mergeInto } from '../../kernels/tune/store.ts';
 import { ChoiceListener, tableOf, tune } from '../../kernels/tune/tune.ts';
 import { product } from '../../kernels/tune/variants.ts';
 import { fileTuning, nodeAdapterKey, tunedFile } from '../../kernels/tunedCache.node.ts';
-import { addBatchOption, addGpuOptions, type BatchFlags, type GpuFlags, numberBetween } from '../flags.ts';
+import {
+  addBatchOption,
+  addGpuOptions,
+  addPrecisionOption,
+  type BatchFlags,
+  type GpuFlags,
+  numberBetween,
+  type PrecisionFlags,
+} from '../flags.ts';
 import { type AdapterName, adapterName, withGpu } from '../gpu.ts';
 import { untilInterrupted } from '../interrupt.ts';
 import { addModelOptions, type ModelFlags, openModel } from '../model.ts';
@@ -16,7 +25,7 @@ import { createProgress } from '../progress.ts';
 import { renderTable } from '../table.ts';
 import { formatPercent } from '../text.ts';
 
-interface TuneFlags extends GpuFlags, BatchFlags, ModelFlags {
+interface TuneFlags extends GpuFlags, BatchFlags, ModelFlags, PrecisionFlags {
   train?: boolean;
   seconds: number;
   dryRun?: boolean;
@@ -56,7 +65,7 @@ export function addTuneCommand(program: Command): void {
     .option('--train', 'the choices of a training step too')
     .option('--seconds <n>', 'ends after about so long', numberBetween(0, 86_400), 60)
     .option('--dry-run', 'measure, and keep nothing');
-  addGpuOptions(addBatchOption(addModelOptions(command)))
+  addGpuOptions(addPrecisionOption(addBatchOption(addModelOptions(command))))
     .summary('measure which kernel variants are fastest on this adapter, and use them from then on')
     .description(
       `Runs the variants of the kernels that a model uses, at its sizes, and keeps the fastest in the user’s cache folder, per adapter and driver. Only variants whose results are right take part. The batch is ${BATCH} unless --batch says otherwise.`,
@@ -67,7 +76,10 @@ export function addTuneCommand(program: Command): void {
 
 async function tuneChoices(path: string | undefined, flags: TuneFlags): Promise<void> {
   if (path === undefined && flags.train) throw new InputError('--train: needs a model to train.');
-  const listen = path === undefined ? async () => commonProducts() : await listener(path, flags);
+  const listen =
+    path === undefined
+      ? async (gpu: Gpu) => commonProducts(choosePrecision(gpu.capabilities, flags.precision).precision === 'f16')
+      : await listener(path, flags);
   const message = 'stopped; what was measured before is kept.';
   await untilInterrupted(
     (signal) =>
@@ -102,7 +114,7 @@ async function tuneChoices(path: string | undefined, flags: TuneFlags): Promise<
 async function listener(path: string, flags: TuneFlags): Promise<(gpu: Gpu) => Promise<ReadonlyMap<string, number>>> {
   const batch = flags.batch ?? BATCH;
   const model = await openModel(path, flags);
-  const prepared = [prepareInference(model, batch)];
+  const prepared = [prepareInference(model, batch, { precision: flags.precision })];
   if (flags.train) prepared.push(await prepareTraining(model, {}, batch));
   return async (gpu) => {
     const choices = new ChoiceListener();
@@ -112,7 +124,7 @@ async function listener(path: string, flags: TuneFlags): Promise<(gpu: Gpu) => P
   };
 }
 
-function commonProducts(): Map<string, number> {
+function commonProducts(half: boolean): Map<string, number> {
   const sizes = [
     [256, 256, 256],
     [512, 512, 512],
@@ -122,7 +134,7 @@ function commonProducts(): Map<string, number> {
     [128, 10, 784],
     [64, 128, 784],
   ];
-  return new Map(sizes.map(([m, n, k]) => [product.key({ m: m!, n: n!, k: k! }), 1]));
+  return new Map(sizes.map(([m, n, k]) => [product.key({ m: m!, n: n!, k: k!, half }), 1]));
 }
 
 function choiceOf({ key, rule, best, microseconds, stopped, excluded }: TuneResult): TunedChoice {

@@ -2,6 +2,7 @@
 
 import type { DispatchProfile, Profile } from '../../gpu/profile.ts';
 import type { CpuTimes } from '../../gpu/timing.ts';
+import type { PrecisionChoice } from '../../kernels/precision.ts';
 import { fractionOfRoof, type Roof } from '../../kernels/roof.ts';
 import { formatPercent } from '../text.ts';
 import type { Advice } from './advice.ts';
@@ -77,6 +78,8 @@ export interface ProfileDocument {
   robustness?: { clampedMs: number; freeMs: number; cost: number };
   /** What the kernels' texts say. */
   advice?: Advice[];
+  /** What the products of inference were multiplied in, and why. */
+  precision?: PrecisionChoice;
   /** Of a compressed file: in what form the weights of its layers lie on this adapter, and why. */
   weights?: PackedWeight[];
   /** By time, the widest first. */
@@ -86,7 +89,10 @@ export interface ProfileDocument {
 }
 
 export interface ProfileSubject
-  extends Pick<ProfileDocument, 'model' | 'mode' | 'batch' | 'shader' | 'adapter' | 'memory' | 'advice' | 'weights'> {
+  extends Pick<
+    ProfileDocument,
+    'model' | 'mode' | 'batch' | 'shader' | 'adapter' | 'memory' | 'advice' | 'weights' | 'precision'
+  > {
   /** Bytes of temporaries in use, dispatch by dispatch. */
   live: readonly number[];
 }
@@ -104,7 +110,7 @@ export function addedByTimestamps(overhead: number): string {
 }
 
 export function profileDocument(subject: ProfileSubject, { profile, roof, clamping }: Measured): ProfileDocument {
-  const { live, memory, advice, weights, ...head } = subject;
+  const { live, memory, advice, weights, precision, ...head } = subject;
   const all = profile.gpuMicroseconds;
   const { timedWallMicroseconds: timed, singleWallMicroseconds: single, wallMicroseconds: wall } = profile;
   const costs = clamping && clampingCosts(profile.dispatches, clamping);
@@ -125,6 +131,7 @@ export function profileDocument(subject: ProfileSubject, { profile, roof, clampi
     roof,
     ...(costs && { robustness: costs.whole }),
     ...(advice && { advice }),
+    ...(precision && { precision }),
     ...(weights && { weights }),
     kernels: kernels
       .map(([kernel, dispatches]) => ({

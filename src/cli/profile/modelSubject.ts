@@ -3,6 +3,7 @@ import { InferenceModel } from '../../engine/inference.ts';
 import { liveBytes } from '../../engine/liveBytes.ts';
 import { prepareGraph } from '../../engine/prepare.ts';
 import { elementsOf } from '../../engine/value.ts';
+import type { Precision } from '../../gpu/capabilities.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import { packedParameters } from '../../runtime/packModel.ts';
 import type { WeightMemory } from '../../runtime/packWeights.ts';
@@ -19,12 +20,13 @@ import type { Subject } from './measure.ts';
 export function prepareInference(
   model: OpenedModel,
   batch: number,
-  weights?: WeightMemory,
+  { weights, precision }: { weights?: WeightMemory; precision?: Precision } = {},
 ): (gpu: Gpu) => Promise<Subject> {
   namingFile(model.path, () => prepareGraph(model.graph, { batch }));
   return async (gpu) => {
     const compiled = await InferenceModel.compile(gpu, model.graph, {
       batch,
+      precision,
       ...(model.compressed && { parameters: packedParameters(gpu, model.compressed, weights) }),
     });
     for (const { name, shape } of compiled.inputs) compiled.write(name, generated(elementsOf(shape)));

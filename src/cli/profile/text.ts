@@ -1,7 +1,7 @@
 /** A profile as people read it on a terminal. */
 
 import { renderPairs, renderTable } from '../table.ts';
-import { formatBytes, formatPercent } from '../text.ts';
+import { formatBytes, formatPercent, formatPrecision } from '../text.ts';
 import type { Advice } from './advice.ts';
 import { addedByTimestamps, type Figures, type PackedWeight, type ProfileDocument, subjectTitle } from './document.ts';
 
@@ -66,6 +66,7 @@ export function describeProfile(document: ProfileDocument, { layers }: { layers:
           `${rate(roof.bandwidth)} GB/s, measured`,
         ].join(', ') + beyond(document),
       ],
+      ...(document.precision ? [['precision', formatPrecision(document.precision)] as [string, string]] : []),
       ['adapter', document.adapter.name],
     ]),
     ...(document.weights && layers ? ['', weightsText(document.weights)] : []),

@@ -1,5 +1,6 @@
 /** Measures the variants of one choice, and lets only those win that compute what they should. */
 
+import type { Precision } from '../../gpu/capabilities.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
 import type { Plan } from '../../gpu/plan.ts';
 import { median } from '../../gpu/profile.ts';
@@ -21,8 +22,13 @@ export interface TuneSubject {
   record(recorder: Recorder, inputs: readonly Operand<'f32'>[], out: Operand<'f32'>, id: string): void;
   /** One element of the result in float64, to judge by, for some elements. */
   expected(inputs: readonly Float32Array[], index: number): number;
-  /** Largest difference that passes, relative to the largest element. Default 1e-4: sums of float32 in another order. */
-  tolerance?: number;
+  /** What variants may multiply in; float32 by default. */
+  precision?: Precision;
+  /**
+   * The largest difference that passes for a variant, relative to the largest element. Default 1e-4: sums of float32 in
+   * another order.
+   */
+  toleranceOf?(id: string): number;
 }
 
 export interface TuneResult {
@@ -81,7 +87,7 @@ export async function tuneSubject(gpu: Gpu, subject: TuneSubject, options: Measu
     for (const id of subject.candidates) {
       if (isOver() && runners.length > 0) break;
       const made = await tryVariant(gpu, direct, subject, id, inputs, out);
-      const why = 'why' in made ? made.why : judge(made.values);
+      const why = 'why' in made ? made.why : judge(id, made.values);
       if (why !== undefined) {
         if ('plan' in made) made.plan.dispose();
         result.excluded.push({ id, why });
@@ -108,8 +114,9 @@ async function tryVariant(
   out: BufferOperand<'f32'>,
 ): Promise<{ plan: Plan; values: Float32Array } | { why: string }> {
   try {
+    const tuned = tunedChoices(new Map([[subject.key, id]]));
     const recorder: Recorder = {
-      capabilities: { ...gpu.capabilities, tuned: tunedChoices(new Map([[subject.key, id]])) },
+      capabilities: { ...gpu.capabilities, tuned, precision: subject.precision },
       dispatch: (shader, call) => direct.dispatch(shader, call),
       temporary: (dtype, elements, label) => direct.temporary(dtype, elements, label),
     };
@@ -131,24 +138,28 @@ async function tryVariant(
  * Against float64 at some elements, the first and the last among them, and at all elements against the first variant
  * that passes that.
  */
-function judgeOf(subject: TuneSubject, host: readonly Float32Array[]): (values: Float32Array) => string | undefined {
-  const { outputs, tolerance = 1e-4 } = subject;
+function judgeOf(
+  subject: TuneSubject,
+  host: readonly Float32Array[],
+): (id: string, values: Float32Array) => string | undefined {
+  const { outputs, toleranceOf = () => 1e-4 } = subject;
   const indices = Array.from({ length: Math.min(SAMPLES, outputs) }, (_, i) =>
     Math.round((i * (outputs - 1)) / Math.max(1, Math.min(SAMPLES, outputs) - 1)),
   );
   let expected: number[] | undefined;
-  let reference: Float32Array | undefined;
-  return (values) => {
+  let reference: { values: Float32Array; tolerance: number } | undefined;
+  return (id, values) => {
+    const tolerance = toleranceOf(id);
     expected ??= indices.map((index) => subject.expected(host, index));
     const scale = Math.max(...expected.map(Math.abs), 1e-30);
     const sampled = Math.max(...indices.map((index, i) => distance(values[index]!, expected![i]!))) / scale;
     if (!(sampled <= tolerance)) return `its result is ${percent(sampled)} away from float64's at some elements`;
     if (!reference) {
-      reference = values;
+      reference = { values, tolerance };
       return undefined;
     }
-    const { worst, index } = worstDifference(values, reference);
-    if (worst <= tolerance) return undefined;
+    const { worst, index } = worstDifference(values, reference.values);
+    if (worst <= Math.max(tolerance, reference.tolerance)) return undefined;
     return `its result differs from the reference by ${percent(worst)} of the largest element, at element ${index}`;
   };
 }

@@ -32,6 +32,15 @@ export function workOf(key: string): number {
   return product('o', 'l', 'n');
 }
 
+/**
+ * For a key that has half precision among its variants. Rounding the inputs and the sums of a few products to half moved
+ * a result by 3e-4 to 2e-3 of the largest one.
+ */
+const HALF = {
+  precision: 'f16' as const,
+  toleranceOf: (id: string) => (/f16/.test(id) ? 2 ** -7 : 1e-4),
+};
+
 type Make = (dims: Record<string, number>, adapter: Adapter) => TuneSubject | undefined;
 
 /** The key, and the ids with the rule's choice first. */
@@ -52,11 +61,13 @@ function choiceAt<Shape extends object, Plan>(
 
 const product: Make = (d, adapter) => {
   const [m, n, k, batches] = [d.m!, d.n!, d.k!, d.b!];
-  const shape: ProductShape = { m, n, k, batches, aRows: d.ar === 1, bRows: d.br === 1 };
+  const half = d.h === 1;
+  const shape: ProductShape = { m, n, k, batches, aRows: d.ar === 1, bRows: d.br === 1, half };
   const [aRow, aColumn] = shape.aRows ? [k, 1] : [1, m];
   const [bRow, bColumn] = shape.bRows ? [n, 1] : [1, k];
   return {
     ...choiceAt(variants.product, adapter, shape),
+    ...(half && HALF),
     inputs: [batches * m * k, batches * k * n],
     outputs: batches * m * n,
     record(recorder, [a, b], out) {
@@ -103,11 +114,13 @@ const conv: Make = (d, adapter) => {
       ...{ ky: dilation * w, kx: dilation, oy: stride * w, ox: stride },
     },
     outAt: { offset: 0, image: groups * groupOut * outPlane, channel: outPlane, oy: apart * outW, ox: apart },
+    half: d.h === 1,
   };
   // Pixels that are written apart leave others as they were, which no comparison could tell from errors.
   if (apart !== 1) return undefined;
   return {
     ...choiceAt(variants.conv, adapter, geometry),
+    ...(geometry.half && HALF),
     inputs: [images * groups * groupIn * h * w, groups * groupOut * groupIn * kh * kw],
     outputs: images * groups * groupOut * outPlane,
     record: (recorder, [x, weights], out) =>

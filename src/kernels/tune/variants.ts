@@ -8,7 +8,7 @@ import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeigh
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
 import { LEAST_ROWS, type MatmulPlan, type ProductShape, planMatmul, splitProduct } from '../matmul.ts';
-import { type ProductVariant, productCuts, type TileCount } from '../productVariant.ts';
+import { inHalf, type ProductVariant, productCuts, type TileCount } from '../productVariant.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
 import { areStripsFaster, stripTiles } from '../stripsChoice.ts';
@@ -17,6 +17,14 @@ import { isWinogradFaster, suitsWinograd } from '../winogradChoice.ts';
 import { lengthClass, shapeKey } from './keys.ts';
 
 export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize'>;
+
+/** Of a key: what was measured with half precision among the variants says nothing where that will not do. */
+const halfKey = (half: boolean | undefined) => (half ? { h: 1 } : undefined);
+
+/** With those in half precision, where they will do. */
+const withHalf = (cuts: TileCount[], half: boolean | undefined) => {
+  return half ? cuts.flatMap((cut) => (cut.variant.kind === 'tiled' ? [inHalf(cut), cut] : [cut])) : cuts;
+};
 
 export interface Candidate<Plan> {
   /** Names the variant in a table: `r16`, `t16x16`. */
@@ -33,18 +41,19 @@ export interface Variants<Shape extends object, Plan> {
 }
 
 export const product: Variants<ProductShape, MatmulPlan> = {
-  key({ m, n, k, batches = 1, aRows = true, bRows = true }) {
+  key({ m, n, k, batches = 1, aRows = true, bRows = true, half }) {
     const dims = { m: lengthClass(m), n: lengthClass(n), k: lengthClass(k), b: lengthClass(batches) };
-    return shapeKey('product', { ...dims, ar: aRows ? 1 : 0, br: bRows ? 1 : 0 });
+    return shapeKey('product', { ...dims, ar: aRows ? 1 : 0, br: bRows ? 1 : 0, ...halfKey(half) });
   },
   /**
    * Every cut of the product, and of its transpose (`s`), with the split of the rule, with none (`/1`) and with about
    * twice as many (`/2`).
    */
   candidates(adapter, shape) {
+    const { m, n, half } = shape;
     const cuts = [
-      ...plausibleCuts(adapter, shape.m, shape.n, LEAST_ROWS).map((cut) => ({ cut, swap: false })),
-      ...plausibleCuts(adapter, shape.n, shape.m, LEAST_ROWS).map((cut) => ({ cut, swap: true })),
+      ...withHalf(plausibleCuts(adapter, m, n, LEAST_ROWS), half).map((cut) => ({ cut, swap: false })),
+      ...withHalf(plausibleCuts(adapter, n, m, LEAST_ROWS), half).map((cut) => ({ cut, swap: true })),
     ];
     const candidates = cuts.flatMap(({ cut, swap }) => {
       const id = `${variantId(cut.variant)}${swap ? 's' : ''}`;
@@ -64,14 +73,14 @@ export const product: Variants<ProductShape, MatmulPlan> = {
 };
 
 export const conv: Variants<ConvGeometry, FloatConvPlan> = {
-  key({ groups, groupOut, groupIn, kh, kw, oh, ow, images, xAt, outAt }) {
+  key({ groups, groupOut, groupIn, kh, kw, oh, ow, images, xAt, outAt, half }) {
     const dims = { g: groups, o: groupOut, i: groupIn, kh, kw, oh, ow, n: lengthClass(images) };
-    return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox });
+    return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox, ...halfKey(half) });
   },
   /** Every cut, for groups of few channels the direct sum, strips and Winograd's way where they can be taken. */
   candidates(adapter, shape) {
     const { groups, m, n } = tilesOf(shape);
-    const cuts = plausibleCuts(adapter, m, n);
+    const cuts = withHalf(plausibleCuts(adapter, m, n), shape.half);
     const candidates: Candidate<FloatConvPlan>[] = cuts.map((value) => ({
       id: variantId(value.variant),
       value,
@@ -87,8 +96,8 @@ export const conv: Variants<ConvGeometry, FloatConvPlan> = {
   },
 };
 
-function tilesOf({ groups, groupOut, images, oh, ow }: ConvGeometry): ConvTiles {
-  return { groups, m: groupOut, n: images * oh * ow };
+function tilesOf({ groups, groupOut, images, oh, ow, half }: ConvGeometry): ConvTiles {
+  return { groups, m: groupOut, n: images * oh * ow, half };
 }
 
 export const gradient: Variants<ConvShape, GradWeightPlan> = {
@@ -175,7 +184,8 @@ function plausibleCuts(adapter: Adapter, m: number, n: number, least?: number): 
   return cuts.filter(({ cost }) => cost <= 3 * cheapest);
 }
 
-/** `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16. */
+/** `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16, `t16x16f16` for that in half precision. */
 export function variantId(variant: ProductVariant): string {
-  return variant.kind === 'subgroup' ? `r${variant.rows}` : `t${variant.tm}x${variant.tn}`;
+  if (variant.kind === 'subgroup') return `r${variant.rows}`;
+  return `t${variant.tm}x${variant.tn}${variant.half ? 'f16' : ''}`;
 }

@@ -121,11 +121,11 @@ const KEYS = [
 ];
 
 /** What a subject's kernel asks the table for. */
-function asksOf({ capabilities }: Gpu, { record, inputs, outputs, candidates }: TuneSubject): string[] {
+function asksOf({ capabilities }: Gpu, { record, inputs, outputs, candidates, precision }: TuneSubject): string[] {
   const tuned = new ChoiceListener();
   const operand = (elements: number) => ({ dtype: 'f32', elements }) as const;
   const recorder: Recorder = {
-    capabilities: { ...capabilities, tuned },
+    capabilities: { ...capabilities, tuned, precision },
     dispatch() {},
     temporary: (dtype, elements) => ({ dtype, elements }),
   };
@@ -154,6 +154,27 @@ describe('the variants of our kernels', () => {
         const { excluded } = await tuneSubject(gpu, made, { rounds: 0 });
         expect(excluded, key).toEqual([]);
         if (!key.includes('g6')) expect(made.candidates.length, key).toBeGreaterThan(1);
+      }
+    } finally {
+      gpu.capabilities.kind = kind;
+    }
+  });
+
+  it('are right in half precision, each by the tolerance of its own', async ({ skip }) => {
+    const gpu = await testGpu();
+    const { kind, f16 } = gpu.capabilities;
+    if (!f16) skip('the adapter has no half precision');
+    gpu.capabilities.kind = 'gpu';
+    try {
+      for (const key of KEYS.slice(0, 4).map((key) => `${key} h1`)) {
+        const made = subjectOf(key, gpu.capabilities)!;
+        expect(made.candidates[0]).toMatch(/f16/);
+        expect(asksOf(gpu, made)).toContain(key);
+        const { excluded } = await tuneSubject(gpu, made, { rounds: 0 });
+        expect(excluded, key).toEqual([]);
+        // What half precision may be off by is wrong for a variant in float32.
+        const strict = await tuneSubject(gpu, { ...made, toleranceOf: () => 1e-4 }, { rounds: 0 });
+        expect(new Set(strict.excluded.map(({ id }) => id.includes('f16'))), key).toEqual(new Set([true]));
       }
     } finally {
       gpu.capabilities.kind = kind;

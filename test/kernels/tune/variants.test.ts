@@ -132,3 +132,30 @@ describe('what the rules take', () => {
     );
   });
 });
+
+describe('half precision', () => {
+  const shape = { m: 512, n: 512, k: 512 };
+  const ids = (adapter: Adapter, half: boolean) => product.candidates(adapter, { ...shape, half }).map(({ id }) => id);
+
+  it('is among the candidates of a tiled product where it was asked for, under a key of its own', () => {
+    expect(ids(gpu, false).filter((id) => id.includes('f16'))).toEqual([]);
+    expect(ids(gpu, true)).toEqual(expect.arrayContaining(['t16x16f16', 't16x16', 't8x32f16s']));
+    expect(ids(lavapipe, true)).toEqual(ids(lavapipe, false));
+    expect(product.key({ ...shape, half: true })).not.toBe(product.key(shape));
+    const tuned = tunedBy(product.key({ ...shape, half: true }), 't16x16');
+    expect(planMatmul({ ...gpu, tuned }, { ...shape, half: true }).variant).toEqual({ kind: 'tiled', tm: 16, tn: 16 });
+    expect(planMatmul(gpu, { ...shape, half: true }).variant).toEqual({ kind: 'tiled', tm: 16, tn: 16, half: true });
+  });
+
+  it('of a convolution too', () => {
+    const at = { offset: 0, image: 1, channel: 1, ky: 1, kx: 1, oy: 1, ox: 1 };
+    const geometry = {
+      ...{ images: 8, groups: 1, groupOut: 64, groupIn: 64, kh: 3, kw: 3, oh: 16, ow: 16, xAt: at, outAt: at },
+    };
+    const idsOf = (half: boolean) => conv.candidates(gpu, { ...geometry, half }).map(({ id }) => id);
+    expect(idsOf(false).filter((id) => id.includes('f16'))).toEqual([]);
+    expect(idsOf(true)).toEqual(expect.arrayContaining(['t16x16f16', 't16x16']));
+    expect(conv.rule(gpu, { ...geometry, half: true })).toMatchObject({ variant: { half: true } });
+    expect(conv.key({ ...geometry, half: true })).not.toBe(conv.key(geometry));
+  });
+});
