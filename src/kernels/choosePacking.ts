@@ -20,6 +20,9 @@ const DENSE_GAIN = { few: 4, many: 1 };
 const INT8_GAIN = 1.6;
 /** Of convolutions of 3 × 3 taps on CPU adapters: 1.2 of 16 channels to 2.3 of 64. */
 const WINOGRAD_GAIN = 1.7;
+/** Of strips, for kernels of other sizes. */
+const STRIPS_GAIN = 1.4;
+
 /**
  * Chooses the form from the adapter, the shapes and the numbers alone: int8 where both sides are quantized and its kernels
  * are faster (codes of 5 and 6 bits stay as they are rather than become bytes, unless speed is preferred), otherwise codes
@@ -34,8 +37,7 @@ export const choosingPacking: Chooser = function* (adapter, matrix, facts) {
   // Before the pattern is looked for, which takes longer than all else here.
   if (!runsSparse(adapter)) return dense;
   const few = facts.columns <= FEW_COLUMNS;
-  // Winograd's way takes about so much less time than the product, by which the gains of others are told.
-  const straight = adapter.kind === 'cpu' && facts.groups === 1 && facts.taps === 9 ? WINOGRAD_GAIN : 1;
+  const straight = adapter.kind === 'cpu' ? gainOfFloats(facts) : 1;
   const gainOf = {
     float: straight,
     int8: Math.max(INT8_GAIN, straight),
@@ -48,3 +50,9 @@ export const choosingPacking: Chooser = function* (adapter, matrix, facts) {
   const takesMore = bytes > Math.min(codes, (facts.payload ?? codes) * ABOUT);
   return takesMore && facts.prefer !== 'speed' ? dense : (sparse as PackingChoice);
 };
+
+/** Float32's way takes about so much less time than the plain product, by which the gains of others are told. */
+function gainOfFloats({ groups, taps }: LayerFacts): number {
+  if (groups === 1 && taps === 9) return WINOGRAD_GAIN;
+  return taps > 1 ? STRIPS_GAIN : 1;
+}
