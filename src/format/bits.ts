@@ -40,8 +40,14 @@ export function* unpackingBits(packed: Uint8Array, bits: number, count: number):
   return values;
 }
 
-/** Values `begin`, a multiple of 8, to `end`. */
-function unpackRange(packed: Uint8Array, bits: number, values: Uint8Array, begin: number, end: number): void {
+/** Unpacks values `begin`, a multiple of 8, to `end`. */
+export function unpackRange(
+  packed: Uint8Array,
+  bits: number,
+  values: Uint8Array | Int16Array,
+  begin: number,
+  end: number,
+): void {
   const mask = (1 << bits) - 1;
   let pending = 0;
   let pendingBits = 0;

@@ -17,8 +17,10 @@ export function* fillingCodes(tensor: EncodedTensor): Steps<Int16Array> {
   if (!positions) return stored;
   const codes = new Int16Array(numel(tensor.shape));
   const { zeroPoint } = tensor;
-  if (tensor.table) codes.fill(tensor.table.indexOf(0));
-  else if (zeroPoint) {
+  if (tensor.table) {
+    const zero = tensor.table.indexOf(0);
+    yield* inSteps(codes.length, (begin, end) => codes.fill(zero, begin, end));
+  } else if (zeroPoint) {
     const scaleOf = scaleIndexer(tensor.shape, tensor);
     yield* inSteps(codes.length, (begin, end) => {
       for (let i = begin; i < end; i++) codes[i] = zeroPoint[scaleOf(i)]!;

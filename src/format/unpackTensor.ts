@@ -1,9 +1,9 @@
 import { InputError } from '../graph/errors.ts';
-import { numel, typedArrayFromBytes } from '../graph/tensor.ts';
-import type { Tensor } from '../graph/types.ts';
+import { allocate, numel } from '../graph/tensor.ts';
+import type { DType, Tensor, TensorData } from '../graph/types.ts';
 import { float16ToFloat32 } from '../kernels/float16.ts';
-import { inSteps, type Steps } from '../kernels/steps.ts';
-import { unpackingBits } from './bits.ts';
+import { copying, inSteps, type Steps } from '../kernels/steps.ts';
+import { unpackRange } from './bits.ts';
 import { type EncodedTensor, scaleIndexer } from './encodedTensor.ts';
 import { decodingBitmap, decodingGaps } from './sparse.ts';
 
@@ -23,10 +23,10 @@ export function* findingIndices(tensor: EncodedTensor, where: string): Steps<Uin
 
 /** Codes q of the stored values: signed without zero points, unsigned with them, and of a table. `int` and `table`. */
 export function* readingCodes(tensor: EncodedTensor): Steps<Int16Array> {
-  const codes = new Int16Array(yield* unpackingBits(tensor.values, tensor.bits, tensor.stored));
-  if (tensor.zeroPoint || tensor.table) return codes;
-  const signBit = 1 << (tensor.bits - 1);
+  const codes = new Int16Array(tensor.stored);
+  const signBit = tensor.zeroPoint || tensor.table ? 0 : 1 << (tensor.bits - 1);
   yield* inSteps(codes.length, (begin, end) => {
+    unpackRange(tensor.values, tensor.bits, codes, begin, end);
     for (let i = begin; i < end; i++) codes[i] = (codes[i]! ^ signBit) - signBit;
   });
   return codes;
@@ -36,7 +36,7 @@ export function* readingCodes(tensor: EncodedTensor): Steps<Int16Array> {
 export function* unpackingTensor(tensor: EncodedTensor, where: string): Steps<Tensor> {
   const { shape, dtype, kind, values } = tensor;
   if (kind === 'raw' || kind === 'inline')
-    return { dtype, shape, data: typedArrayFromBytes(dtype, values, tensor.stored) };
+    return { dtype, shape, data: yield* readingElements(dtype, values, tensor.stored) };
   const positions = yield* findingIndices(tensor, where);
   const stored = tensor.scale ? yield* dequantizing(tensor, positions) : yield* readingFloats(tensor);
   if (!positions) return { dtype, shape, data: stored };
@@ -47,9 +47,16 @@ export function* unpackingTensor(tensor: EncodedTensor, where: string): Steps<Te
   return { dtype, shape, data };
 }
 
+/** As `typedArrayFromBytes`. */
+export function* readingElements(dtype: DType, bytes: Uint8Array, length: number): Steps<TensorData> {
+  const data = allocate(dtype, length);
+  yield* copying(bytes.subarray(0, data.byteLength), new Uint8Array(data.buffer));
+  return data;
+}
+
 function* readingFloats({ kind, values, stored }: EncodedTensor): Steps<Float32Array> {
-  if (kind !== 'f16') return typedArrayFromBytes('float32', values, stored) as Float32Array;
-  const halves = typedArrayFromBytes('float16', values, stored) as Uint16Array;
+  if (kind !== 'f16') return (yield* readingElements('float32', values, stored)) as Float32Array;
+  const halves = (yield* readingElements('float16', values, stored)) as Uint16Array;
   const data = new Float32Array(stored);
   yield* inSteps(stored, (begin, end) => data.set(float16ToFloat32(halves.subarray(begin, end)), begin));
   return data;

@@ -1,7 +1,7 @@
 import { float32ToFloat16 } from './float16.ts';
 import { asWords, type Operand } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
-import { finish, inSteps, type Steps } from './steps.ts';
+import { copying, finish, inSteps, type Steps } from './steps.ts';
 import { groupsPerRow, type WeightMatrix } from './weightMatrix.ts';
 
 /**
@@ -52,11 +52,11 @@ export function* packingDense(matrix: WeightMatrix): Steps<DenseWeights> {
   const common = { form: 'dense', rows, k, at, table: false, zeros: false, halfScales: false, group: k } as const;
   if (values.kind === 'f32') {
     writer.append(new Uint32Array(values.data.buffer, values.data.byteOffset, values.data.length));
-    return { ...common, bits: 32, words: writer.finish() };
+    return { ...common, bits: 32, words: yield* writer.finishing() };
   }
   if (values.kind === 'f16') {
     writer.append(yield* makingPlane(matrix, values.data, { width: 16, shift: 0, middle: 0 }));
-    return { ...common, bits: 16, words: writer.finish() };
+    return { ...common, bits: 16, words: yield* writer.finishing() };
   }
   // Signed codes are moved up, so that the middle one stands for zero.
   const middle = values.kind === 'table' || values.zero ? 0 : 1 << (values.bits - 1);
@@ -85,7 +85,7 @@ export function* packingDense(matrix: WeightMatrix): Steps<DenseWeights> {
     zeros: zero !== undefined,
     halfScales: values.halfScale,
     group: Math.min(values.group, k),
-    words: writer.finish(),
+    words: yield* writer.finishing(),
   };
 }
 
@@ -157,11 +157,11 @@ class WordWriter {
     return offset;
   }
 
-  finish(): Uint32Array {
+  *finishing(): Steps<Uint32Array> {
     const words = new Uint32Array(this.#length);
     let offset = 0;
     for (const part of this.#parts) {
-      words.set(part, offset);
+      yield* copying(part, words.subarray(offset));
       offset += part.length;
     }
     return words;

@@ -1,7 +1,7 @@
 import { float16ToNumber, numberToFloat16 } from './float16.ts';
 import { halfWords } from './halfWords.ts';
 import type { RowLayout } from './rowLayout.ts';
-import { inSteps, type Steps } from './steps.ts';
+import { copying, inSteps, type Steps } from './steps.ts';
 
 /**
  * Rows of fields as bit streams that are decoded independently of one another, by shaders/expand/expand_rows.wgsl: stream
@@ -30,7 +30,7 @@ export interface RowStreams {
 /** The fields of a matrix: `levels` by element, 0 where there is nothing to store in a sparse coding. */
 export interface RowFields {
   readonly layout: RowLayout;
-  readonly levels: Int32Array;
+  readonly levels: Int16Array | Int32Array;
   /** What is added to a level to make the field. */
   readonly offset: number;
   /** Levels are any 16 or 32 bits rather than numbers. */
@@ -157,20 +157,6 @@ export function* encodingRows(fields: RowFields, only?: CodingName): Steps<RowSt
   const gapBits = coding.gapBits?.(coded) ?? 0;
   const rowBits = coding.isEven ? coded.valueBits * coded.rowTerms : 0;
   const streams = coding.isEven ? layout.rows : Math.max(1, Math.min(layout.rows, Math.floor((STARTS * least) / 32)));
-  const starts = new Uint32Array(streams);
-  const writer = new BitWriter();
-  for (let stream = 0; stream < streams; stream++) {
-    starts[stream] = writer.bits;
-    const opened = coding.open((value, bits) => writer.put(value, bits), coded, gapBits);
-    for (let row = stream; row < layout.rows; row += streams) {
-      for (const slot of slots) {
-        const element = layout.element(row, slot);
-        opened.add(element < 0 ? 0 : levels[element]!);
-      }
-    }
-    opened.close();
-    yield;
-  }
   const sharedScale = scale.length > 0 && scale.every((value) => Object.is(value, scale[0]));
   const scales = sharedScale ? scale.subarray(0, 1) : scale;
   const halfScales = scales.every((value) => Object.is(float16ToNumber(numberToFloat16(value)), value));
@@ -181,10 +167,30 @@ export function* encodingRows(fields: RowFields, only?: CodingName): Steps<RowSt
     tail: scalesAt + scaleWords.length,
     payload: scalesAt + scaleWords.length + tail.length,
   };
+  const values = coding.isEven ? coded.terms : coded.nonzeros;
+  // All that may be needed: an array that grows is copied all at once, and what is left unused takes no memory.
+  const most = coded.terms * coding.most(gapBits) + values * coded.valueBits;
+  const words = new Uint32Array(at.payload + Math.ceil(most / 32) + 1);
+  const writer = new BitWriter(words.subarray(at.payload));
+  words.set(scaleWords, at.scales);
+  yield* copying(tail, words.subarray(at.tail, at.payload));
+  for (let stream = 0; stream < streams; stream++) {
+    if (!coding.isEven) words[stream] = writer.bits;
+    const opened = coding.open((value, bits) => writer.put(value, bits), coded, gapBits);
+    for (let row = stream; row < layout.rows; row += streams) {
+      for (const slot of slots) {
+        const element = layout.element(row, slot);
+        opened.add(element < 0 ? 0 : levels[element]!);
+      }
+    }
+    opened.close();
+    yield;
+  }
   return {
     ...{ coding: name, streams, rowBits, valueBits: coded.valueBits, low: coded.low + fields.offset, gapBits, at },
     ...{ tailWords: tail.length, sharedScale, halfScales },
-    words: concat([starts.subarray(0, scalesAt), scaleWords, tail, writer.finish()]),
+    // And one of zeros behind them.
+    words: words.subarray(0, at.payload + Math.ceil(writer.bits / 32) + 1),
   };
 }
 
@@ -237,37 +243,20 @@ function* measuring({ layout, levels, floatBits }: RowFields, slots: Uint32Array
   };
 }
 
-function concat(parts: readonly Uint32Array[]): Uint32Array {
-  const words = new Uint32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    words.set(part, at);
-    at += part.length;
-  }
-  return words;
-}
-
 /** Values of 1 to 32 bits, one after another, the least significant bit first. */
 class BitWriter {
-  #words = new Uint32Array(64);
+  readonly #words: Uint32Array;
   bits = 0;
+
+  constructor(words: Uint32Array) {
+    this.#words = words;
+  }
 
   put(value: number, bits: number): void {
     const word = this.bits >>> 5;
     const shift = this.bits & 31;
-    // One word more is read than written.
-    if (word + 2 >= this.#words.length) {
-      const larger = new Uint32Array(2 * this.#words.length);
-      larger.set(this.#words);
-      this.#words = larger;
-    }
     this.#words[word]! |= value << shift;
     if (shift + bits > 32) this.#words[word + 1]! |= value >>> (32 - shift);
     this.bits += bits;
-  }
-
-  /** The words, and one of zeros behind them. */
-  finish(): Uint32Array {
-    return this.#words.slice(0, Math.ceil(this.bits / 32) + 1);
   }
 }

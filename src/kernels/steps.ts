@@ -19,6 +19,18 @@ export async function finishPausing<T>(steps: Steps<T>, pause: () => Promise<voi
 }
 
 /**
+ * Copies into `target`, whose elements may be of another type. Large arrays are copied in no other way: an allocation is
+ * cheap, but the first write to each page of it waits for memory, which for some megabytes at once takes longer than a
+ * frame.
+ */
+export function* copying<T extends TypedArray>(source: TypedArray, target: T): Steps<T> {
+  yield* inSteps(source.length, (begin, end) => target.set(source.subarray(begin, end), begin));
+  return target;
+}
+
+type TypedArray = Int8Array | Uint8Array | Int16Array | Uint16Array | Int32Array | Uint32Array | Float32Array;
+
+/**
  * Calls `work` for one range after another of 0 … count − 1, each of about STEP elements.
  * @param elementsEach of one of those that are counted, a row for example; without it, ranges begin at multiples of 8
  */

@@ -4,7 +4,7 @@ import type { Int8Weights } from './int8Weights.ts';
 import type { PackedWeights, StoredWeights } from './layerFamily.ts';
 import { denseRowLayout, int8RowLayout } from './rowLayout.ts';
 import { type CodingName, encodingRows, type RowFields } from './rowStreams.ts';
-import { finish, inSteps, type Steps } from './steps.ts';
+import { copying, finish, inSteps, type Steps } from './steps.ts';
 import { groupsPerRow, type WeightMatrix } from './weightMatrix.ts';
 
 /**
@@ -39,11 +39,13 @@ export function* storingWeights(
   const whole: RowExpansion = {
     ...{ ...expansion, layout: fields.layout, streams, zero: fields.offset, words: own.length },
   };
+  // Kept as long as the model is, so it must not hold on to the matrix.
+  const biasRows = matrix.rows;
   return {
     layer,
     words,
     coding: streams.coding,
-    expand: (recorder, call) => expandRows(recorder, whole, { ...call, biasRows: matrix.rows }),
+    expand: (recorder, call) => expandRows(recorder, whole, { ...call, biasRows }),
   };
 }
 
@@ -94,7 +96,7 @@ function* denseFields(matrix: WeightMatrix): Steps<Made | undefined> {
   const { zero: _, ...rest } = values;
   const form = yield* packingDense({
     ...{ rows, k },
-    values: { ...rest, bits, codes: new Int16Array(levels), halfScale: values.halfScale && !hasOneScale },
+    values: { ...rest, bits, codes: yield* shortened(levels), halfScale: values.halfScale && !hasOneScale },
   });
   const fields = { levels, layout: layoutOf(form), offset: 2 ** (bits - 1) };
   if (!hasOneScale) {
@@ -110,19 +112,27 @@ function* denseFields(matrix: WeightMatrix): Steps<Made | undefined> {
 
 const layoutOf = (form: DenseWeights) => denseRowLayout(form) as NonNullable<ReturnType<typeof denseRowLayout>>;
 
-/** Codes less their zero points. */
-function* findingLevels(matrix: WeightMatrix): Steps<Int32Array> {
+/** Levels that have been found to fit a plane's bits. */
+function* shortened(levels: Int16Array | Int32Array): Steps<Int16Array> {
+  return levels instanceof Int16Array ? levels : yield* copying(levels, new Int16Array(levels.length));
+}
+
+/** Codes less their zero points; the codes themselves where they have none. */
+function* findingLevels(matrix: WeightMatrix): Steps<Int16Array | Int32Array> {
   const { rows, k, values } = matrix;
   if (values.kind !== 'int') throw new Error(`Weights of ${values.kind} have no levels`);
-  const levels = new Int32Array(values.codes);
-  const { zero, group } = values;
-  if (!zero) return levels;
+  const { codes, zero, group } = values;
+  if (!zero) return codes;
+  const levels = new Int32Array(codes.length);
   const groups = groupsPerRow(matrix, group);
   yield* inSteps(
     rows,
     (begin, end) => {
       for (let row = begin; row < end; row++) {
-        for (let i = 0; i < k; i++) levels[row * k + i]! -= zero[row * groups + Math.floor(i / group)]!;
+        for (let i = 0; i < k; i++) {
+          const at = row * k + i;
+          levels[at] = codes[at]! - zero[row * groups + Math.floor(i / group)]!;
+        }
       }
     },
     k,
@@ -133,16 +143,17 @@ function* findingLevels(matrix: WeightMatrix): Steps<Int32Array> {
 /** Bits of the floats; of either zero, none. */
 function* findingFloatLevels(values: Extract<WeightMatrix['values'], { kind: 'f32' | 'f16' }>): Steps<Int32Array> {
   const { data } = values;
-  const levels = values.kind === 'f16' ? new Int32Array(data) : new Int32Array(data.slice().buffer);
+  const [bits, magnitude] =
+    values.kind === 'f16' ? [data, 0x7fff] : [new Int32Array(data.buffer, data.byteOffset, data.length), 0x7fffffff];
+  const levels = new Int32Array(data.length);
   yield* inSteps(levels.length, (begin, end) => {
-    for (let i = begin; i < end; i++)
-      if ((levels[i]! & (values.kind === 'f16' ? 0x7fff : 0x7fffffff)) === 0) levels[i] = 0;
+    for (let i = begin; i < end; i++) levels[i] = (bits[i]! & magnitude) === 0 ? 0 : bits[i]!;
   });
   return levels;
 }
 
 /** Bits of a plane that holds the levels around its middle code. */
-function* findingPlaneBits(levels: Int32Array): Steps<number | undefined> {
+function* findingPlaneBits(levels: Int16Array | Int32Array): Steps<number | undefined> {
   let low = 0;
   let high = 0;
   yield* inSteps(levels.length, (begin, end) => {

@@ -1,7 +1,7 @@
 import type { LayerUse } from '../engine/packing.ts';
 import { fillingCodes } from '../format/denseCodes.ts';
 import { type EncodedTensor, scaleIndexer } from '../format/encodedTensor.ts';
-import { typedArrayFromBytes } from '../graph/tensor.ts';
+import { readingElements } from '../format/unpackTensor.ts';
 import type { Tensor } from '../graph/types.ts';
 import { float16ToNumber, float32ToFloat16, numberToFloat16 } from '../kernels/float16.ts';
 import { inSteps, type Steps } from '../kernels/steps.ts';
@@ -27,7 +27,7 @@ export function* makingMatrix(encoded: EncodedTensor, decoded: Tensor, use: Laye
   // A sparse layout has its values without the zeros between them.
   const data =
     layout === 'dense'
-      ? (typedArrayFromBytes('float16', encoded.values, encoded.stored) as Uint16Array)
+      ? ((yield* readingElements('float16', encoded.values, encoded.stored)) as Uint16Array)
       : yield* halving(decoded.data as Float32Array);
   return { rows, k, values: { kind: 'f16', data: yield* arranging(data, use) } };
 }
@@ -38,7 +38,8 @@ function* arranging<T extends Float32Array | Uint16Array | Int16Array>(
   { rows, k, order }: LayerUse,
 ): Steps<T> {
   if (order === 'rows') return values;
-  const out = values.slice() as T;
+  // Of zeros: unlike a copy that is to be overwritten, it takes no time.
+  const out = new (values.constructor as new (length: number) => T)(values.length);
   yield* inSteps(
     k,
     (begin, end) => {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { finish, finishPausing, inSteps, STEP, type Steps } from '../../src/kernels/steps.ts';
+import { copying, finish, finishPausing, inSteps, STEP, type Steps } from '../../src/kernels/steps.ts';
 
 function* summing(count: number, elementsEach?: number): Steps<number[]> {
   const seen: number[] = [];
@@ -26,6 +26,13 @@ it('begins ranges at multiples of eight, of which none is long', () => {
   finish(inSteps(3 * STEP + 5, (begin, end) => ranges.push([begin, end])));
   expect(ranges.every(([begin, end]) => begin % 8 === 0 && end - begin <= STEP)).toBe(true);
   expect(ranges).toHaveLength(4);
+});
+
+it('copies into another type, in steps', () => {
+  const source = Int32Array.from({ length: 2 * STEP + 3 }, (_, i) => (i % 200) - 100);
+  const steps = copying(source, new Int16Array(source.length));
+  expect(steps.next().done).toBe(false);
+  expect(finish(steps)).toEqual(new Int16Array(source));
 });
 
 it('passes on what is thrown', async () => {
