@@ -69,9 +69,9 @@ export function packedParameters(
         if (tensor.dtype !== 'float32' || !roles.has(name)) continue;
         if (graph.initializers.get(name)?.data !== tensor.data) continue;
         const kind = file.encodings.get(name)?.kind ?? 'f32';
-        if (!small?.holds(name, tensor, kind)) weights.add(name, tensor, packed.get(name));
+        if (!small?.holds(name, tensor, kind)) finish(weights.adding(name, tensor, packed.get(name)));
       }
-      small?.addBiases(weights);
+      if (small) finish(small.addingBiases(weights));
       const { source, own } = weights.sourceFor(graph, file.graph);
       const dispose = () => {
         own.dispose();

@@ -87,7 +87,9 @@ export async function readModel(
         let packed = plan && (await paced(packingBy(await loadFamily(plan.choice.form), plan)));
         if (packed && plan && small) packed = await paced(small.storing(packed, plan, arrived.tensor));
         const isThere = upload.names.has(name);
-        if (isThere && !small?.holds(name, tensor, arrived.tensor.kind)) upload.weights.add(name, tensor, packed);
+        if (isThere && !small?.holds(name, tensor, arrived.tensor.kind)) {
+          await paced(upload.weights.adding(name, tensor, packed));
+        }
         tensors[index] = isThere ? storedTensor(tensor, () => decodeArrived(reader.again(index)).data) : tensor;
         await pause();
       }
@@ -99,12 +101,12 @@ export async function readModel(
     // A file without a payload has had no piece after its header.
     upload ??= startUpload(await gpu, header, source.name);
     const { weights } = upload;
-    small?.addBiases(weights);
+    if (small) await paced(small.addingBiases(weights));
     // Once for all plans; files that wgslim wrote have nothing to fold.
     const unfolded = assembleGraph(header, tensors, source.name);
     const graph = await batchNormFolded(unfolded);
     for (const [name, tensor] of graph.initializers) {
-      if (!unfolded.initializers.has(name)) weights.add(name, tensor);
+      if (!unfolded.initializers.has(name)) await paced(weights.adding(name, tensor));
       await pause();
     }
     return { file: { name: source.name, bytes: reader.bytes, meta: header.meta }, graph, weights };

@@ -48,13 +48,14 @@ export class SmallWeights {
     const stored = yield* storingWeights(matrix, form.weights);
     if (!stored) return packed;
     this.#stored.add(encoded.name);
-    const { words, coding } = stored;
+    // Without what the words were made of, which need not stay on the host.
+    const { layer, words, coding, expand: expandWords } = stored;
     const reason = `${choice.reason}; ${whole} bytes, which every run makes of ${words.byteLength} (${coding} streams)`;
     const expand: StoredLayer['expand'] = (builder, slice, half) => {
       const read = (words: BufferSlice) => builder.persistent(words, [words.size / 4], 'u32', encoded.name);
-      return stored.expand(builder, { stored: read(slice), halfBias: half && read(half) });
+      return expandWords(builder, { stored: read(slice), halfBias: half && read(half) });
     };
-    return { packed: form, stored: { ...stored, expand }, choice: { ...choice, reason } };
+    return { packed: form, stored: { layer, words, coding, expand }, choice: { ...choice, reason } };
   }
 
   /** Holds a bias back until the weights of its layers are there; false where the tensor is none. */
@@ -65,12 +66,12 @@ export class SmallWeights {
   }
 
   /** Puts the biases on the GPU: in half precision where the file has them so and every run expands the weights. */
-  addBiases(weights: Weights): void {
+  *addingBiases(weights: Weights): Steps<void> {
     for (const [name, { tensor, kind }] of this.#biases) {
       const layers = this.#layersOf.get(name) as string[];
       if (kind === 'f16' && layers.every((layer) => this.#stored.has(layer))) {
-        weights.addHalf(name, halfWords(tensor.data as Float32Array), layers);
-      } else weights.add(name, tensor);
+        yield* weights.addingHalf(name, halfWords(tensor.data as Float32Array), layers);
+      } else yield* weights.adding(name, tensor);
     }
     this.#biases.clear();
   }

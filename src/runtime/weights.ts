@@ -5,6 +5,7 @@ import { LimitError } from '../gpu/errors.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import type { PackedLayer } from '../kernels/layerFamily.ts';
+import { inSteps, type Steps } from '../kernels/steps.ts';
 import type { PackedTensor } from './packWeights.ts';
 
 /**
@@ -32,37 +33,41 @@ export class Weights {
   }
 
   /** Puts a tensor of the file on the GPU, in packed form where that is given. @throws LimitError as `checkSize` */
-  add(name: string, tensor: Tensor, packed?: PackedTensor): void {
+  *adding(name: string, tensor: Tensor, packed?: PackedTensor): Steps<void> {
     let data = tensor.data;
     if (packed?.packed) {
       // The words are on the GPU from here on, and in the file.
       const { kernels, weights } = packed.packed;
       const { words, ...layer } = weights;
       const { stored } = packed;
-      this.#packed.set(name, stored ? { kernels, ...stored } : { kernels, layer });
+      this.#packed.set(name, stored ? { kernels, layer: stored.layer, expand: stored.expand } : { kernels, layer });
       data = stored?.words ?? words;
       // What a run makes of them is one buffer too.
       this.#check(name, words);
     }
-    this.#upload(name, data);
+    yield* this.#uploading(name, data);
   }
 
   /**
    * Puts a bias on the GPU in half precision, two elements per word.
    * @param layers names of the weights of the layers that read it, which every run expands
    */
-  addHalf(name: string, words: Uint32Array, layers: readonly string[]): void {
+  *addingHalf(name: string, words: Uint32Array, layers: readonly string[]): Steps<void> {
     this.#halves.set(name, layers);
-    this.#upload(name, words);
+    yield* this.#uploading(name, words);
   }
 
-  #upload(name: string, data: Tensor['data']): void {
+  *#uploading(name: string, data: Tensor['data']): Steps<void> {
     this.#check(name, data);
     const buffer = this.#gpu.buffers.create(data.byteLength, name);
     this.#bytes += buffer.size;
     const slice = { buffer, offset: 0, size: buffer.size };
     this.#slices.set(name, slice);
-    if (data.length > 0) this.#gpu.write(slice, data as Uint32Array<ArrayBuffer>);
+    const words = data as Uint32Array<ArrayBuffer>;
+    // A write copies on this thread, into fresh memory.
+    yield* inSteps(words.length, (begin, end) => {
+      this.#gpu.write({ buffer, offset: 4 * begin, size: 4 * (end - begin) }, words.subarray(begin, end));
+    });
   }
 
   #check(name: string, { byteLength }: Tensor['data']): void {
