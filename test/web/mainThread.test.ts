@@ -5,7 +5,10 @@ import { fileURLToPath } from 'node:url';
 import type { Browser } from 'playwright-core';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { roundWeights } from '../../examples/web-classify/roundWeights.ts';
+import { floatTensor } from '../../src/graph/tensor.ts';
+import type { Graph } from '../../src/graph/types.ts';
 import { readOnnxFile } from '../../src/onnx/node.ts';
+import { generator } from '../onnx/build.ts';
 import { browser, noBrowser, openPage } from './chromium.ts';
 import { bundle, type Site, serve } from './site.ts';
 
@@ -21,9 +24,22 @@ const PAGES = 3;
 
 interface Subject {
   name: string;
-  model: string;
+  model: string | Graph;
   bits: number;
   shape: number[];
+}
+
+/** One dense layer of 2048 × 2048 weights, of which so many are zero. */
+function largeLayer(zeros: number): Graph {
+  const random = generator(1);
+  const weights = Float32Array.from({ length: 2048 * 2048 }, () => (random() < zeros ? 0 : random() - 0.5));
+  return {
+    name: 'large',
+    inputs: [{ name: 'x', dtype: 'float32', shape: ['N', 2048] }],
+    outputs: [{ name: 'y', dtype: 'float32' }],
+    nodes: [{ name: 'fc', op: 'Gemm', inputs: ['x', 'w'], outputs: ['y'], attributes: { transB: 1 } }],
+    initializers: new Map([['w', floatTensor([2048, 2048], weights)]]),
+  };
 }
 
 const subjects: Subject[] = [
@@ -31,6 +47,8 @@ const subjects: Subject[] = [
   { name: 'ResNet-20, 4 bits', model: join(models, 'resnet20-cifar10.onnx'), bits: 4, shape: [3, 32, 32] },
   { name: 'ResNet-56, 8 bits', model: join(models, 'resnet56-cifar10.onnx'), bits: 8, shape: [3, 32, 32] },
   { name: 'SqueezeNet, 8 bits', model: join(models, 'squeezenet1.1-imagenet.onnx'), bits: 8, shape: [3, 227, 227] },
+  { name: '4 million weights of 4 bits in a layer', model: largeLayer(0), bits: 4, shape: [2048] },
+  { name: '4 million weights in a layer, a tenth not zero', model: largeLayer(0.9), bits: 4, shape: [2048] },
 ];
 
 const PAGE = `<!doctype html><title>wgslim</title><script type="module">
@@ -106,8 +124,9 @@ async function longestTasks(chromium: Browser, samples: number, hasImages: boole
 
 describe.skipIf(noBrowser)('the main thread of a page', () => {
   it.for(subjects)('is left alone within a frame: $name', async ({ name, model, bits, shape }, { skip }) => {
-    skip(!existsSync(model), `${model} is not there (see WGSLIM_DATA)`);
-    pages.set('/model.wgslim', roundWeights(await readOnnxFile(model), bits, {}));
+    if (typeof model === 'string') skip(!existsSync(model), `${model} is not there (see WGSLIM_DATA)`);
+    const graph = typeof model === 'string' ? await readOnnxFile(model) : model;
+    pages.set('/model.wgslim', roundWeights(graph, bits, {}));
     const samples = shape.reduce((a, b) => a * b, 1);
     const runs: number[] = [];
     for (let i = 0; i < PAGES; i++) {
