@@ -5,8 +5,11 @@ import { type NodeOpenOptions, openGpu } from '../src/gpu/node.ts';
 import { JAX, type Jax, openJax } from './peers/jax.ts';
 import { ORT, type Ort, openOrt } from './peers/onnxruntime.ts';
 import { openTfjs, TFJS, type Tf } from './peers/tfjs.ts';
+import { openTorch, TORCH, type Torch } from './peers/torch.ts';
 
-export const PEERS = ['tfjs', 'onnxruntime', 'jax'] as const;
+/** The npm packages, which run in this process. */
+const INSTALLED = ['tfjs', 'onnxruntime', 'jax'] as const;
+export const PEERS = [...INSTALLED, 'torch'] as const;
 export type PeerKey = (typeof PEERS)[number];
 
 /** The peers that are installed and wanted, each with a device of its own on the same adapter. */
@@ -14,6 +17,7 @@ export interface Peers {
   tfjs?: Tf;
   onnxruntime?: Ort;
   jax?: Jax;
+  torch?: Torch;
 }
 
 export interface Opened {
@@ -26,7 +30,9 @@ export interface Opened {
   missing: string[];
 }
 
-const PACKAGES: Record<PeerKey, { name: string; folder: string }> = {
+type PackageKey = (typeof INSTALLED)[number];
+
+const PACKAGES: Record<PackageKey, { name: string; folder: string }> = {
   tfjs: { name: TFJS, folder: '@tensorflow/tfjs-backend-webgpu' },
   onnxruntime: { name: ORT, folder: 'onnxruntime-web' },
   jax: { name: JAX, folder: '@jax-js/jax' },
@@ -37,15 +43,25 @@ export async function openAll(
   wanted: readonly PeerKey[],
   adapter: NonNullable<NodeOpenOptions['adapter']> | undefined,
 ): Promise<Opened> {
-  // Worker threads of a software adapter start with a device and inherit this thread's priority: it is lowered below,
-  // when all of them are there, so that every contender runs under the same terms.
-  const { gpu, source } = await openGpu({ ...(adapter && { adapter }), keepPriority: true });
   const peers: Peers = {};
   const versions: Record<string, string> = {};
   const missing: string[] = [];
-  const installed = wanted.filter((key) => existsSync(manifestOf(key)));
-  if (installed.length < wanted.length) {
-    const names = wanted.filter((key) => !installed.includes(key)).map((key) => PACKAGES[key].name);
+  // First, since a process inherits the priority of the thread that starts it.
+  if (wanted.includes('torch')) {
+    try {
+      peers.torch = await openTorch();
+      versions[TORCH] = peers.torch.version;
+    } catch (error) {
+      missing.push(`${TORCH}: ${(error as Error).message}`);
+    }
+  }
+  // Worker threads of a software adapter start with a device and inherit this thread's priority: it is lowered below,
+  // when all of them are there, so that every contender runs under the same terms.
+  const { gpu, source } = await openGpu({ ...(adapter && { adapter }), keepPriority: true });
+  const packages = INSTALLED.filter((key) => wanted.includes(key));
+  const installed = packages.filter((key) => existsSync(manifestOf(key)));
+  if (installed.length < packages.length) {
+    const names = packages.filter((key) => !installed.includes(key)).map((key) => PACKAGES[key].name);
     missing.push(`${names.join(', ')}: not installed, run \`npm ci --prefix bench\``);
   }
   if (installed.length > 0) await offerWebGpu(gpu);
@@ -63,7 +79,7 @@ export async function openAll(
   return { gpu, source, peers, versions, missing };
 }
 
-const manifestOf = (key: PeerKey) => new URL(`node_modules/${PACKAGES[key].folder}/package.json`, import.meta.url);
+const manifestOf = (key: PackageKey) => new URL(`node_modules/${PACKAGES[key].folder}/package.json`, import.meta.url);
 
 /** Gives the peers what they look for in a browser: `navigator.gpu`, here of Dawn, on the adapter that wgslim has. */
 async function offerWebGpu(ours: Gpu): Promise<void> {

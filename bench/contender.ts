@@ -1,8 +1,12 @@
+import type { Plan } from '../src/gpu/plan.ts';
+
 /** One implementation of a case, set up on its device. */
 export interface Contender {
   readonly name: string;
   /** Does the work once and reads the result back. */
   run(): Promise<Float32Array>;
+  /** Milliseconds of one of several runs in a row, for a contender that is timed where it runs, in a process of its own. */
+  sample?(repeats: number): Promise<number>;
   /** Steps in a run, where a run is several (a block of training steps); times are per step. */
   readonly steps?: number;
   /** What is compared instead of the result of a run. Called once, before any run. */
@@ -11,7 +15,9 @@ export interface Contender {
   arrange?(result: Float32Array): Float32Array;
   /** The dispatches that take longest, as text; undefined where the adapter has no timestamps. */
   profile?(): Promise<string | undefined>;
-  dispose?(): void;
+  /** wgslim's dispatches, for their time on the GPU and the fraction of its roof. */
+  readonly plan?: Plan;
+  dispose?(): void | Promise<void>;
 }
 
 /** Largest difference between two results, relative to the largest magnitude of the first. NaN counts as infinite. */

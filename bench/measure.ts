@@ -88,6 +88,7 @@ async function repeatsFor(contender: Contender): Promise<number> {
 }
 
 async function sample(contender: Contender, repeats: number): Promise<number> {
+  if (contender.sample) return (await contender.sample(repeats)) / (contender.steps ?? 1);
   const start = performance.now();
   for (let i = 0; i < repeats; i++) await contender.run();
   return (performance.now() - start) / repeats / (contender.steps ?? 1);

@@ -33,6 +33,7 @@ export async function recordOurs(
       return gpu.readFloats(compiled.locate(result));
     },
     profile: () => profilePlan(compiled.plan),
+    plan: compiled.plan,
     dispose: () => compiled.dispose(),
   };
 }

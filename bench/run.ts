@@ -1,20 +1,22 @@
 /**
- * Measures wgslim against other WebGPU libraries on the same adapter, in one process, in turns.
+ * Measures wgslim against other WebGPU libraries on the same adapter, in one process, in turns, and against the
+ * machine's PyTorch.
  *
  * Usage: npm run bench -- kernels|train|inference [--adapter auto|system|swiftshader] [--filter TEXT]
- *        [--peers tfjs,onnxruntime,jax] [--rounds N] [--seconds N] [--profile] [--json] [--save]
+ *        [--peers tfjs,onnxruntime,jax,torch] [--rounds N] [--seconds N] [--profile] [--json] [--save]
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import { Argument, Command, Option } from 'commander';
 import { wholeNumber } from '../src/cli/flags.ts';
+import { cachedRoof } from '../src/kernels/roofCache.node.ts';
 import { openAll, PEERS, type PeerKey } from './adapters.ts';
+import { parsePeers } from './flags.ts';
 import { inferenceCases } from './inference/suite.ts';
 import { kernelCases } from './kernels/suite.ts';
+import { tell } from './messages.ts';
 import { type Report, renderHeader, renderReport } from './report.ts';
-import { slug } from './slug.ts';
-import { type Case, inDoubt, PEERS_OF, runSuite, type SuiteName } from './suite.ts';
+import { saveReport } from './save.ts';
+import { type Case, filtered, inDoubt, PEERS_OF, runSuite, type SuiteName } from './suite.ts';
 import { trainCases } from './train/suite.ts';
 
 const suites: Record<SuiteName, () => Promise<Case[]> | Case[]> = {
@@ -34,31 +36,31 @@ interface Flags {
   save?: boolean;
 }
 
-function parsePeers(text: string): PeerKey[] {
-  const keys = text.split(',');
-  const unknown = keys.find((key) => !(PEERS as readonly string[]).includes(key));
-  if (unknown !== undefined) throw new InvalidArgumentError(`It must be a list out of ${PEERS.join(', ')}.`);
-  return keys as PeerKey[];
-}
-
 async function main(suite: SuiteName, flags: Flags): Promise<void> {
   const wanted = PEERS_OF[suite].filter((key) => !flags.peers || flags.peers.includes(key));
   const load = loadavg()[0];
   const opened = await openAll(wanted, flags.adapter);
   const { name, driver, kind } = opened.gpu.capabilities;
+  const { roof } = await cachedRoof(opened.gpu);
   const about = {
     suite,
     adapter: { name, driver, kind, source: opened.source },
     versions: opened.versions,
     cores: availableParallelism(),
+    roof,
   };
   // Progress goes to stderr, so that --json leaves stdout to the JSON.
   for (const line of opened.missing) console.error(line);
+  const wantedCases = filtered(await suites[suite](), flags.filter);
+  const begins: Report = { ...about, load: [load, load], cases: [] };
+  await tell({ kind: 'begins', report: begins, total: wantedCases.length, missing: opened.missing });
   const cases = await runSuite(
-    await suites[suite](),
+    wantedCases,
     opened,
-    { ...flags, profile: flags.profile ? 'always' : 'slower' },
-    ({ name: done, comparisons, failures, profile }) => {
+    { ...flags, roof, profile: flags.profile ? 'always' : 'slower' },
+    async (result) => {
+      await tell({ kind: 'case', result });
+      const { name: done, comparisons, failures, profile } = result;
       const ratios = comparisons.map(({ peer, ratio }) => `${peer} ×${ratio.median.toFixed(2)}`);
       console.error(`${done}: ${[...ratios, ...failures].join(', ') || 'measured alone'}`);
       if (profile) console.error(profile);
@@ -70,13 +72,8 @@ async function main(suite: SuiteName, flags: Flags): Promise<void> {
     console.log(`\n${renderHeader(report)}\n\n${renderReport(report)}`);
     for (const { name: failed, failures } of cases) for (const line of failures) console.log(`${failed}: ${line}`);
   }
-  if (flags.save) {
-    const folder = new URL('results/', import.meta.url);
-    mkdirSync(folder, { recursive: true });
-    const file = new URL(`${slug(name)}-${suite}.json`, folder);
-    writeFileSync(file, `${JSON.stringify(report, undefined, 2)}\n`);
-    console.error(`wrote ${fileURLToPath(file)}`);
-  }
+  if (flags.save) console.error(`wrote ${saveReport(report)}`);
+  await tell({ kind: 'ends', report });
   // Peers keep their devices open, and an open device keeps Node running.
   process.exit(cases.some(inDoubt) ? 1 : 0);
 }

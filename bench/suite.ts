@@ -1,5 +1,7 @@
+import type { Roof } from '../src/kernels/roof.ts';
 import type { Opened, PeerKey } from './adapters.ts';
 import type { Contender } from './contender.ts';
+import { type GpuFigures, gpuFigures } from './figures.ts';
 import { type Comparison, compare, type MeasureOptions, measureAlone, resultOf } from './measure.ts';
 import type { Spread } from './statistics.ts';
 
@@ -20,6 +22,8 @@ export interface CaseResult {
   comparisons: Comparison[];
   /** Milliseconds of wgslim where no peer runs. */
   alone?: Spread;
+  /** Of wgslim's dispatches, where the adapter has timestamps. */
+  gpu?: GpuFigures;
   /** Why wgslim or a peer could not run it. */
   failures: string[];
   /** Slowest dispatches of wgslim. */
@@ -27,32 +31,38 @@ export interface CaseResult {
 }
 
 export interface SuiteOptions extends MeasureOptions {
-  filter: string;
   /** Always, or only where a peer is faster. */
   profile: 'always' | 'slower';
+  roof: Roof;
 }
 
 export type SuiteName = 'kernels' | 'train' | 'inference';
 
 export const PEERS_OF: Record<SuiteName, readonly PeerKey[]> = {
-  kernels: ['tfjs', 'onnxruntime', 'jax'],
-  train: ['tfjs', 'jax'],
-  inference: ['tfjs', 'onnxruntime'],
+  kernels: ['tfjs', 'onnxruntime', 'jax', 'torch'],
+  train: ['tfjs', 'jax', 'torch'],
+  inference: ['tfjs', 'onnxruntime', 'torch'],
 };
+
+/** The cases whose name contains a text. */
+export function filtered(cases: readonly Case[], text: string): Case[] {
+  return cases.filter(({ name }) => name.toLowerCase().includes(text.toLowerCase()));
+}
 
 /** Runs the cases one after the other; only one case's buffers exist at a time. */
 export async function runSuite(
   cases: readonly Case[],
   opened: Opened,
   options: SuiteOptions,
-  onResult: (result: CaseResult) => void,
+  onResult: (result: CaseResult) => Promise<void> | void,
 ): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
   for (const one of cases) {
-    if (!one.name.toLowerCase().includes(options.filter.toLowerCase())) continue;
     const result = await runCase(one, opened, options);
     results.push(result);
-    onResult(result);
+    // It has said why in this case; in the others it would only say so again.
+    if (opened.peers.torch?.peer.isRunning === false) delete opened.peers.torch;
+    await onResult(result);
   }
   return results;
 }
@@ -84,17 +94,21 @@ async function runCase(one: Case, opened: Opened, options: SuiteOptions): Promis
       } catch (error) {
         result.failures.push(`${peer?.name ?? 'a peer'}: ${(error as Error).message.split('\n')[0]}`);
       } finally {
-        peer?.dispose?.();
+        await peer?.dispose?.();
       }
     }
     if (result.comparisons.length === 0) result.alone = await measureAlone(ours, options);
+    if (ours.plan) {
+      const figures = await gpuFigures(opened.gpu, ours.plan, options.roof);
+      if (figures) result.gpu = figures;
+    }
     const loses = result.comparisons.some(({ ratio }) => ratio.median < 1);
     if (ours.profile && (options.profile === 'always' || loses)) {
       const profile = await ours.profile();
       if (profile) result.profile = profile;
     }
   } finally {
-    ours.dispose?.();
+    await ours.dispose?.();
   }
   return result;
 }

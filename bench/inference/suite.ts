@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { InferenceModel } from '../../src/engine/inference.ts';
 import { elementsOf } from '../../src/engine/value.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
+import { foldBatchNorm } from '../../src/graph/passes/foldBatchNorm.ts';
 import { readOnnxFile } from '../../src/onnx/node.ts';
 import { packedParameters } from '../../src/runtime/packModel.ts';
 import type { Contender } from '../contender.ts';
@@ -12,6 +13,7 @@ import { randomFloats } from '../data.ts';
 import { OURS, profilePlan } from '../ours.ts';
 import { createSession, ORT, type Ort } from '../peers/onnxruntime.ts';
 import type { Tf } from '../peers/tfjs.ts';
+import { type Torch, torchInference } from '../peers/torch.ts';
 import type { Case } from '../suite.ts';
 import { quantizeToInt8 } from './int8.ts';
 import { inferTfjs } from './tfjs.ts';
@@ -44,7 +46,10 @@ export function inferenceCases(): Case[] {
     (problem): Case => ({
       name: problem.name,
       ours: ({ gpu }) => ours(gpu, problem),
-      peers: ({ peers: { onnxruntime } }) => (onnxruntime ? [() => theirs(onnxruntime, problem)] : []),
+      peers: ({ peers: { onnxruntime, torch } }) => [
+        ...(onnxruntime ? [() => theirs(onnxruntime, problem)] : []),
+        ...(torch ? [() => pytorch(torch, problem)] : []),
+      ],
     }),
   );
   const int8 = INT8.map(
@@ -52,10 +57,11 @@ export function inferenceCases(): Case[] {
       name: `${problem.name}, int8`,
       tolerance: INT8_TOLERANCE,
       ours: ({ gpu }) => oursInt8(gpu, problem),
-      peers: ({ gpu, peers: { onnxruntime, tfjs } }) => [
+      peers: ({ gpu, peers: { onnxruntime, tfjs, torch } }) => [
         async () => ({ ...(await ours(gpu, problem)), name: `${OURS}, float32` }),
         ...(tfjs ? [() => tensorflow(tfjs, problem)] : []),
         ...(onnxruntime ? [() => theirs(onnxruntime, problem)] : []),
+        ...(torch ? [() => pytorch(torch, problem)] : []),
       ],
     }),
   );
@@ -66,6 +72,12 @@ async function tensorflow(tf: Tf, problem: Problem): Promise<Contender> {
   const { batch, sample } = problem;
   const data = randomFloats(elementsOf([batch, ...sample]), 1);
   return inferTfjs(tf, await readOnnxFile(modelPath(problem)), batch, sample, data);
+}
+
+async function pytorch(torch: Torch, problem: Problem): Promise<Contender> {
+  const shape = [problem.batch, ...problem.sample];
+  const graph = foldBatchNorm(await readOnnxFile(modelPath(problem)));
+  return torchInference(torch, graph, { shape, data: randomFloats(elementsOf(shape), 1) });
 }
 
 async function oursInt8(gpu: Gpu, problem: Problem): Promise<Contender> {
@@ -97,6 +109,7 @@ function contender(model: InferenceModel): Contender {
     name: OURS,
     run: async () => (await model.run(inputs)).get(output.name) as Float32Array,
     profile: () => profilePlan(model.plan),
+    plan: model.plan,
     dispose: () => model.dispose(),
   };
 }

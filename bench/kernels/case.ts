@@ -3,6 +3,7 @@ import type { Contender } from '../contender.ts';
 import type { Jax } from '../peers/jax.ts';
 import type { Ort } from '../peers/onnxruntime.ts';
 import type { Tf } from '../peers/tfjs.ts';
+import type { Torch } from '../peers/torch.ts';
 
 /** One computation that wgslim and its peers all do; a peer that cannot do it is left out. */
 export interface KernelCase {
@@ -13,4 +14,5 @@ export interface KernelCase {
   tfjs?(tf: Tf): Contender;
   onnxruntime?(ort: Ort): Promise<Contender>;
   jax?(jax: Jax): Contender;
+  torch?(torch: Torch): Contender;
 }

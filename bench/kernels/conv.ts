@@ -9,6 +9,7 @@ import { recordOurs } from '../ours.ts';
 import { type Jax, type JaxArray, jaxContender } from '../peers/jax.ts';
 import { ortContender, singleNode } from '../peers/onnxruntime.ts';
 import { tfContender } from '../peers/tfjs.ts';
+import { torchKernel } from '../peers/torch.ts';
 import type { KernelCase } from './case.ts';
 
 type FourAxes = [number, number, number, number];
@@ -144,6 +145,16 @@ function forward(p: Problem): KernelCase {
       const inputs = [np.array(p.x, { shape: p.xShape }), np.array(p.w, { shape: p.wShape })];
       return jaxContender(jax, inputs, (x, w) => jaxConv(jax, p, x, w));
     },
+    torch: (torch) =>
+      torchKernel(
+        torch,
+        'Conv',
+        [
+          { shape: p.xShape, data: p.x },
+          { shape: p.wShape, data: p.w },
+        ],
+        onnxAttributes(p),
+      ),
   };
 }
 
@@ -203,6 +214,16 @@ function byInput(p: Problem): KernelCase {
       ];
       return jaxContender(jax, arrays, (x, w, dy) => gradient(x, w, dy));
     },
+    torch: (torch) =>
+      torchKernel(
+        torch,
+        'ConvGradInput',
+        [
+          { shape: p.yShape, data: p.dy },
+          { shape: p.wShape, data: p.w },
+        ],
+        { ...onnxAttributes(p), input_shape: p.xShape },
+      ),
   };
 }
 
@@ -251,6 +272,16 @@ function byWeights(p: Problem): KernelCase {
       ];
       return jaxContender(jax, arrays, (x, w, dy) => gradient(x, w, dy));
     },
+    torch: (torch) =>
+      torchKernel(
+        torch,
+        'ConvGradWeight',
+        [
+          { shape: p.xShape, data: p.x },
+          { shape: p.yShape, data: p.dy },
+        ],
+        { ...onnxAttributes(p), weight_shape: p.wShape },
+      ),
   };
 }
 

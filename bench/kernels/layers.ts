@@ -6,6 +6,7 @@ import { recordOurs } from '../ours.ts';
 import { type JaxArray, jaxBatchNorm, jaxContender, jaxMaxPool2x2 } from '../peers/jax.ts';
 import { ortContender, singleNode } from '../peers/onnxruntime.ts';
 import { tfContender } from '../peers/tfjs.ts';
+import { torchKernel } from '../peers/torch.ts';
 import type { KernelCase } from './case.ts';
 
 const EPSILON = 1e-5;
@@ -51,6 +52,17 @@ function batchNormForward(): KernelCase {
         return y;
       });
     },
+    torch: (torch) =>
+      torchKernel(
+        torch,
+        'BatchNormOfBatch',
+        [
+          { shape: IMAGES, data: x },
+          { shape: [c], data: scale },
+          { shape: [c], data: shift },
+        ],
+        { epsilon: EPSILON },
+      ),
   };
 }
 
@@ -112,6 +124,17 @@ function batchNormGradient(): KernelCase {
       const arrays = [np.array(x, { shape: IMAGES }), np.array(scale, { shape: [c] }), np.array(dy, { shape: IMAGES })];
       return jaxContender(jax, arrays, (input, factor, dOut) => gradient(input, factor, dOut));
     },
+    torch: (torch) =>
+      torchKernel(
+        torch,
+        'BatchNormGradInput',
+        [
+          { shape: IMAGES, data: x },
+          { shape: IMAGES, data: dy },
+          { shape: [c], data: scale },
+        ],
+        { epsilon: EPSILON },
+      ),
   };
 }
 
@@ -164,6 +187,8 @@ function maxPooling(): KernelCase {
         x,
       ),
     jax: (jax) => jaxContender(jax, [jax.numpy.array(x, { shape: IMAGES })], jaxMaxPool2x2),
+    torch: (torch) =>
+      torchKernel(torch, 'MaxPool', [{ shape: IMAGES, data: x }], { kernel_shape: [2, 2], strides: [2, 2] }),
   };
 }
 
@@ -186,6 +211,7 @@ function softmaxRows(rows: number, columns: number): KernelCase {
         x,
       ),
     jax: (jax) => jaxContender(jax, [jax.numpy.array(x, { shape })], (input) => jax.nn.softmax(input, -1)),
+    torch: (torch) => torchKernel(torch, 'Softmax', [{ shape, data: x }]),
   };
 }
 

@@ -5,6 +5,7 @@ import { recordOurs } from '../ours.ts';
 import { jaxContender } from '../peers/jax.ts';
 import { ortContender, singleNode } from '../peers/onnxruntime.ts';
 import { tfContender } from '../peers/tfjs.ts';
+import { torchKernel } from '../peers/torch.ts';
 import type { KernelCase } from './case.ts';
 
 /** [m, k] · [k, n]; the right one is a weight where the peer tells weights from inputs. */
@@ -36,6 +37,11 @@ function product(m: number, k: number, n: number): KernelCase {
       const { numpy: np } = jax;
       return jaxContender(jax, [np.array(a, { shape: [m, k] }), np.array(b, { shape: [k, n] })], np.matmul);
     },
+    torch: (torch) =>
+      torchKernel(torch, 'MatMul', [
+        { shape: [m, k], data: a },
+        { shape: [k, n], data: b },
+      ]),
   };
 }
 

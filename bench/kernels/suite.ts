@@ -16,10 +16,11 @@ export function kernelCases(): Case[] {
   }));
 }
 
-function peersOf(one: KernelCase, { peers: { tfjs, onnxruntime, jax } }: Opened): (() => Promise<Contender>)[] {
+function peersOf(one: KernelCase, { peers: { tfjs, onnxruntime, jax, torch } }: Opened): (() => Promise<Contender>)[] {
   const makers: (() => Promise<Contender>)[] = [];
   if (tfjs && one.tfjs) makers.push(async () => one.tfjs!(tfjs));
   if (onnxruntime && one.onnxruntime) makers.push(() => one.onnxruntime!(onnxruntime));
   if (jax && one.jax) makers.push(async () => one.jax!(jax));
+  if (torch && one.torch) makers.push(async () => one.torch!(torch));
   return makers;
 }

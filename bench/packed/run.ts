@@ -3,13 +3,12 @@
  * error against a float64 reference. Both take the kernels that a network takes on the adapter (Winograd's way for
  * convolutions on CPU adapters); a convolution is also held against float32 in the implicit product, as GPUs compute it.
  *
- * Usage: npm run bench:packed -- [--adapter auto|system|swiftshader] [--rounds N] [--filter TEXT] [--json] [--save]
+ * Usage: npm run bench:packed -- [--adapter auto|system|swiftshader] [--rounds N] [--filter TEXT]
+ *        [--formats NAME…] [--json] [--save]
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { Command, Option } from 'commander';
 import { wholeNumber } from '../../src/cli/flags.ts';
-import { renderTable } from '../../src/cli/table.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { openGpu } from '../../src/gpu/node.ts';
 import type { Plan } from '../../src/gpu/plan.ts';
@@ -19,29 +18,25 @@ import { convAlternatives } from '../../src/kernels/convAlternatives.ts';
 import { type BufferOperand, DirectRecorder } from '../../src/kernels/direct.ts';
 import { matmul, matrix as view } from '../../src/kernels/matmul.ts';
 import { type PackedLayer, packedConv, packedProduct } from '../../src/kernels/packedLayer.ts';
+import type { Roof } from '../../src/kernels/roof.ts';
+import { cachedRoof } from '../../src/kernels/roofCache.node.ts';
 import { weightsOf } from '../../src/kernels/weightMatrix.ts';
 import { randomFloats } from '../data.ts';
-import { slug } from '../slug.ts';
-import { type Spread, spreadOf } from '../statistics.ts';
+import { gpuFigures } from '../figures.ts';
+import { tell } from '../messages.ts';
+import { saveReport } from '../save.ts';
+import { spreadOf } from '../statistics.ts';
 import { type PackedFormat, packedFormats } from './formats.ts';
 import { type BenchLayer, inputElements, LAYERS, outputElements, reference, worst } from './layers.ts';
+import { type PackedReport, type PackedRow, renderPacked } from './report.ts';
 
-interface Row {
-  layer: string;
-  format: string;
-  /** GPU milliseconds, padding and quantization of the input included. */
-  float32: Spread;
-  packed: Spread;
-  /** float32 through packed, pair by pair: above 1, packed is faster. */
-  ratio: Spread;
-  /** Of a convolution: the same for float32 in the implicit product. */
-  product: Spread | undefined;
-  bytes: { float32: number; packed: number };
-  /** Largest difference from the layer in float64, through its largest value; of what the numbers stand for. */
-  error: { float32: number; packed: number };
+interface Options {
+  rounds: number;
+  roof: Roof;
 }
 
-async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, rounds: number): Promise<Row> {
+async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, options: Options): Promise<PackedRow> {
+  const { rounds, roof } = options;
   const recorder = new DirectRecorder(gpu);
   // As the engine has it (src/engine/ops/conv.ts).
   const alternatives = gpu.capabilities.kind === 'cpu' ? convAlternatives : undefined;
@@ -91,6 +86,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, rounds
     float32: worst(await recorder.read(plainOut!), expected),
     packed: worst(await recorder.read(packedOut!), expected),
   };
+  const figures = await gpuFigures(gpu, compact, roof);
   plain.dispose();
   product?.dispose();
   compact.dispose();
@@ -98,12 +94,15 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, rounds
   return {
     layer: layer.name,
     format: format.name,
+    // Every weight meets every vector, or every place of the output.
+    operations: 2 * outputElements(layer) * k,
     float32: spreadOf(times.map((time) => time.float32)),
     packed: spreadOf(times.map((time) => time.packed)),
     ratio: spreadOf(times.map((time) => time.float32 / time.packed)),
     product: product && spreadOf(times.map((time) => time.product / time.packed)),
     bytes: { float32: 4 * rows * k, packed: 4 * words.length },
     error,
+    gpu: figures,
   };
 }
 
@@ -113,42 +112,11 @@ async function milliseconds(plan: Plan): Promise<number> {
   return timings.reduce((sum, { microseconds }) => sum + microseconds, 0) / 1000;
 }
 
-function render(rows: readonly Row[]): string {
-  const right = 'right' as const;
-  return renderTable(
-    [
-      { title: 'layer' },
-      { title: 'weights' },
-      ...[
-        'float32 ms',
-        'packed ms',
-        'float32 ÷ packed (min–max)',
-        'product ÷ packed',
-        'bytes',
-        'of float32',
-        'error',
-        'error float32',
-      ].map((title) => ({ title, align: right })),
-    ],
-    rows.map(({ layer, format, float32, packed, ratio, product, bytes, error }) => [
-      layer,
-      format,
-      float32.median.toFixed(3),
-      packed.median.toFixed(3),
-      `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)})`,
-      product?.median.toFixed(2) ?? '',
-      String(bytes.packed),
-      `${((100 * bytes.packed) / bytes.float32).toFixed(1)} %`,
-      error.packed.toExponential(0),
-      error.float32.toExponential(0),
-    ]),
-  );
-}
-
 interface Flags {
   adapter?: 'auto' | 'system' | 'swiftshader';
   rounds: number;
   filter: string;
+  formats?: string[];
   json?: boolean;
   save?: boolean;
 }
@@ -157,23 +125,28 @@ async function main(flags: Flags): Promise<void> {
   const before = loadavg()[0]!;
   const { gpu, source } = await openGpu(flags.adapter ? { adapter: flags.adapter } : {});
   const { name, driver, kind } = gpu.capabilities;
-  const rows: Row[] = [];
+  const { roof } = await cachedRoof(gpu);
+  const rows: PackedRow[] = [];
+  const about = { suite: 'packed' as const, adapter: { name, driver, kind, source }, roof };
+  const isWanted = (layer: string, format: string) =>
+    `${layer}, ${format}`.toLowerCase().includes(flags.filter.toLowerCase()) &&
+    (!flags.formats || flags.formats.includes(format));
+  const formatsOf = (layer: BenchLayer) => packedFormats(layer).filter((format) => isWanted(layer.name, format.name));
+  const total = LAYERS.reduce((sum, layer) => sum + formatsOf(layer).length, 0);
+  await tell({ kind: 'begins', report: { ...about, load: [before, before], rows: [] }, total, missing: [] });
   for (const layer of LAYERS) {
-    for (const format of packedFormats(layer)) {
-      if (!`${layer.name}, ${format.name}`.includes(flags.filter)) continue;
-      const row = await measure(gpu, layer, format, flags.rounds);
+    for (const format of formatsOf(layer)) {
+      const row = await measure(gpu, layer, format, { rounds: flags.rounds, roof });
       rows.push(row);
+      await tell({ kind: 'case', result: row });
       console.error(`${row.layer}, ${row.format}: ×${row.ratio.median.toFixed(2)}`);
     }
   }
-  const report = { suite: 'packed', adapter: { name, driver, kind, source }, load: [before, loadavg()[0]], rows };
+  const report: PackedReport = { ...about, load: [before, loadavg()[0]!], rows };
   if (flags.json) console.log(JSON.stringify(report, undefined, 2));
-  else console.log(`packed weights on ${name} (${driver}), load ${before.toFixed(1)}\n\n${render(rows)}`);
-  if (flags.save) {
-    const folder = new URL('../results/', import.meta.url);
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(new URL(`${slug(name)}-packed.json`, folder), `${JSON.stringify(report, undefined, 2)}\n`);
-  }
+  else console.log(`packed weights on ${name} (${driver}), load ${before.toFixed(1)}\n\n${renderPacked(rows)}`);
+  if (flags.save) console.error(`wrote ${saveReport(report)}`);
+  await tell({ kind: 'ends', report });
   gpu.destroy();
   process.exit(0);
 }
@@ -183,6 +156,7 @@ await new Command('bench:packed')
   .addOption(new Option('--adapter <which>', 'adapter to open').choices(['auto', 'system', 'swiftshader']))
   .option('--rounds <n>', 'pairs of samples', wholeNumber(), 15)
   .option('--filter <text>', 'only layers and formats whose name contains this', '')
+  .option('--formats <name...>', 'only weights in these formats')
   .option('--json', 'print JSON')
   .option('--save', 'keep the JSON in bench/results/')
   .action(main)

@@ -37,6 +37,7 @@ export async function trainOurs(gpu: Gpu, problem: TrainingProblem): Promise<Con
     check: async () => Float32Array.from(await block(CHECKED_STEPS)),
     run: async () => Float32Array.of((await block(steps)).at(-1) as number),
     profile: () => profilePlan(trainer.plan),
+    plan: trainer.plan,
     dispose: () => trainer.dispose(),
   };
 }
