@@ -19,6 +19,7 @@ export class Throttle {
   async pace(): Promise<void> {
     if (this.#gpu.patience) {
       // No promise stays pending between submissions; with the GPU's work on this processor, nothing runs beside it.
+      this.#gpu.throwIfLost();
       if (++this.#submitted % this.#ahead === 0) await this.#gpu.idle();
       return;
     }
