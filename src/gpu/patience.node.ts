@@ -3,6 +3,8 @@ import type { Wait } from './gpu.ts';
 
 /** Waits that the length of the next one is judged by. */
 const REMEMBERED = 8;
+/** Fewer say nothing of the next one. */
+const LEAST = 3;
 /** Of the shortest of them. The rest is polled for, so that the end of a wait is not overslept. */
 const SHARE = 0.75;
 
@@ -16,7 +18,7 @@ export function patientWait(): Wait {
   const waits: number[] = [];
   return async (ask) => {
     const start = performance.now();
-    if (waits.length === REMEMBERED) {
+    if (waits.length >= LEAST) {
       const nap = Math.floor(SHARE * Math.min(...waits));
       if (nap >= 1) await sleep(nap);
     }
