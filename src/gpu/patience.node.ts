@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Wait } from './gpu.ts';
 
 /** Waits that the length of the next one is judged by. */
-const REMEMBERED = 8;
+const REMEMBERED = 4;
 /** Fewer say nothing of the next one. */
 const LEAST = 3;
 /** Of the shortest of them. The rest is polled for, so that the end of a wait is not overslept. */

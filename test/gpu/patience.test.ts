@@ -19,8 +19,8 @@ describe('waiting for an adapter that is a processor', () => {
     const wait = patientWait();
     for (const length of [80, 40]) await wait(() => sleep(length));
     expect(await delayOf(wait)).toBeUndefined();
-    // That wait was short, and is remembered for seven more.
-    for (let i = 0; i < 6; i++) await wait(() => sleep(40));
+    // That wait was short, and is remembered for three more.
+    for (let i = 0; i < 2; i++) await wait(() => sleep(40));
     expect(await delayOf(wait)).toBeUndefined();
     for (let i = 0; i < 8; i++) await wait(() => sleep(40));
     // Timers may fire a little early, and late at any time.
