@@ -11,7 +11,7 @@ import package::common::weights::{WeightLayout, weight};
 enable subgroups;
 
 const SUBGROUP: u32 = 8;
-// Rows per tile: an even number up to 16.
+// Rows per tile: an even number up to 16, and up to 2 · SUBGROUP.
 const ROWS: u32 = 16;
 // Kernel rows and columns (at most 8), so that the loops over them unroll.
 const KH: u32 = 3;
@@ -37,7 +37,7 @@ struct Args {
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 
-// Registers that hold the weights of a kernel row: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
+// Registers, one or two, that hold the weights of a kernel row: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
 
 fn weight_layout() -> WeightLayout {
@@ -56,7 +56,7 @@ fn load_weights(row: u32, k: u32, left: u32, group: u32) -> vec4f {
   return w;
 }
 
-// What the taps of a kernel row see: component j of s[i] is number 4i + j of the strip.
+// What the taps of a kernel row see: numbers 0 to 3 of the strip in a, 4 to 7 in b, 8 to 10 in c.
 struct Strip {
   a: vec4f, b: vec4f, c: vec4f,
 }
@@ -148,14 +148,6 @@ fn main(
       if (HELD > 1) {
         near[1 % HELD] = load_weights(row + lane + SUBGROUP, k, KW, group);
         if (KW > 4) { far[1 % HELD] = load_weights(row + lane + SUBGROUP, k + 4, KW - 4, group); }
-      }
-      if (HELD > 2) {
-        near[2 % HELD] = load_weights(row + lane + 2 * SUBGROUP, k, KW, group);
-        if (KW > 4) { far[2 % HELD] = load_weights(row + lane + 2 * SUBGROUP, k + 4, KW - 4, group); }
-      }
-      if (HELD > 3) {
-        near[3 % HELD] = load_weights(row + lane + 3 * SUBGROUP, k, KW, group);
-        if (KW > 4) { far[3 % HELD] = load_weights(row + lane + 3 * SUBGROUP, k + 4, KW - 4, group); }
       }
       let strip = load_strip(at + ic * args.x_channel + ky * args.x_ky);
       acc0 = sweep(acc0, subgroupBroadcast(near[0 / SUBGROUP % HELD], 0u % SUBGROUP), subgroupBroadcast(far[0 / SUBGROUP % HELD], 0u % SUBGROUP), strip);

@@ -7,23 +7,27 @@ const REMEMBERED = 4;
 const LEAST = 3;
 /** Of the shortest of them. The rest is polled for, so that the end of a wait is not overslept. */
 const SHARE = 0.75;
+/** Milliseconds after a sleep within which a promise that resolves had been kept waiting. */
+const AT_ONCE = 0.3;
 
 /**
  * Dawn's binding polls from the JavaScript thread for as long as a promise is pending. Where the adapter is a processor,
  * that thread takes a core from the shaders (even at the lowest priority: the scheduler, seeing a busy core, puts two
  * workers of the adapter on the other one). So it sleeps first, for most of the shortest of the last waits, and asks for
- * the promise only then. Short waits, below what a timer can measure, are polled for from the start.
+ * the promise only then. Short waits, below what a timer can measure, are polled for from the start. After a sleep that was
+ * too long it knows nothing any more: its own length would be taken for the wait's.
  */
 export function patientWait(): Wait {
   const waits: number[] = [];
   return async (ask) => {
     const start = performance.now();
-    if (waits.length >= LEAST) {
-      const nap = Math.floor(SHARE * Math.min(...waits));
-      if (nap >= 1) await sleep(nap);
-    }
+    const nap = waits.length >= LEAST ? Math.floor(SHARE * Math.min(...waits)) : 0;
+    if (nap >= 1) await sleep(nap);
+    const asked = performance.now();
     const result = await ask();
-    waits.push(performance.now() - start);
+    const end = performance.now();
+    if (nap >= 1 && end - asked < AT_ONCE) waits.length = 0;
+    else waits.push(end - start);
     if (waits.length > REMEMBERED) waits.shift();
     return result;
   };

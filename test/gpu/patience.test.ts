@@ -27,6 +27,13 @@ describe('waiting for an adapter that is a processor', () => {
     expect(await delayOf(wait)).toBeGreaterThan(25);
   });
 
+  it('starts anew after it slept too long', async () => {
+    const wait = patientWait();
+    for (let i = 0; i < 4; i++) await wait(() => sleep(80));
+    expect(await delayOf(wait)).toBeGreaterThan(50);
+    expect(await delayOf(wait)).toBeUndefined();
+  });
+
   it('asks at once where waits are short', async () => {
     const wait = patientWait();
     for (let i = 0; i < 50; i++) await wait(async () => undefined);
