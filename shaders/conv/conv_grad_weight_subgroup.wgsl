@@ -7,14 +7,10 @@
 // Pixels are split: an image is cut into `chunks` of `chunk` pixels, and split s sums `split_chunks` of these into
 // its own copy of the output (`reduce_splits` adds the copies in a fixed order).
 import package::common::grid::linear_workgroup;
-import package::common::madd::madd;
+import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_row, row_of};
 
 enable subgroups;
 
-const SUBGROUP: u32 = 8;
-// Rows per tile: 4, 8 or 16.
-const ROWS: u32 = 16;
-override WG: u32 = 32;
 
 struct Args {
   m: u32, n: u32, // output channels of a group; input channels of a group * kh * kw
@@ -30,14 +26,19 @@ struct Args {
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> grad: array<f32>;
 @group(0) @binding(3) var<storage, read_write> out: array<f32>;
+@group(0) @binding(4) var<storage, read> grad4: array<vec4f>; // grad again
 
-// Registers that hold four pixels of the gradient: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
-const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
+// Images of grad are whole vectors: one load instead of four.
+const VECTOR: bool = false;
 
-// A row past the edge reads the last one instead, and is not stored.
-fn load_grad(row: u32, base: u32) -> vec4f {
-  let i = base + min(row, args.m - 1) * args.ohw;
+fn load_grad(i: u32) -> vec4f {
+  if (VECTOR) { return grad4[i >> 2u]; }
   return vec4f(grad[i], grad[i + 1], grad[i + 2], grad[i + 3]);
+}
+
+// Where a row begins. A row past the edge reads the last one instead, and is not stored.
+fn row_at(row: u32) -> u32 {
+  return min(row, args.m - 1) * args.ohw;
 }
 
 fn load_x(at: vec4u, pixel: u32) -> vec4f {
@@ -49,28 +50,34 @@ fn pixel_distance(pixel: u32) -> u32 {
   return oy * args.x_oy + (pixel - oy * args.ow) * args.x_ox;
 }
 
-fn store(row: u32, column: u32, base: u32, acc: vec4f) {
-  if (row >= args.m) { return; }
-  let o = base + row * args.n + column;
-  for (var j = 0u; j < 4; j++) {
-    if (column + j < args.n) { out[o + j] = acc[j]; }
-  }
+// Where the sums of a lane go.
+struct Place { row: u32, lane: u32, col: u32, base: u32 }
+
+fn store(at: Place, r: u32, sum: vec4f) {
+  let row = at.row + row_of(r, at.lane);
+  let columns = at.col + vec4u(0, 1, 2, 3);
+  let o = at.base + row * args.n + columns;
+  // Written out: SwiftShader is faster without a loop.
+  let inside = (columns < vec4u(args.n)) & vec4<bool>(row < args.m);
+  if (inside.x) { out[o.x] = sum.x; }
+  if (inside.y) { out[o.y] = sum.y; }
+  if (inside.z) { out[o.z] = sum.z; }
+  if (inside.w) { out[o.w] = sum.w; }
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(SUBGROUP)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) local: u32,
+  @builtin(local_invocation_index) lane: u32,
 ) {
   // Group and split come from the workgroup alone, so that the loops are uniform control flow.
   let linear = linear_workgroup(wg, count);
   let plane = linear / args.group_workgroups;
   let split = plane % args.splits;
   let group = plane / args.splits;
-  if (group >= args.groups) { return; }
-  let lane = local % SUBGROUP;
-  let tile = linear % args.group_workgroups * (WG / SUBGROUP) + local / SUBGROUP;
+  if ((group >= args.groups) | (min(arrayLength(&x), min(arrayLength(&grad), arrayLength(&grad4))) == 0)) { return; }
+  let tile = linear % args.group_workgroups;
   let row = tile % args.tiles_m * ROWS;
   let column = tile / args.tiles_m * (4 * SUBGROUP) + 4 * lane;
 
@@ -79,112 +86,73 @@ fn main(
   let in_kernel = tap - ic * args.khw;
   let ky = in_kernel / args.kw;
   let column_at = group * args.x_group + ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx;
+  var sums = array<vec4f, 16>();
 
-  var acc0 = vec4f();
-  var acc1 = vec4f();
-  var acc2 = vec4f();
-  var acc3 = vec4f();
-  var acc4 = vec4f();
-  var acc5 = vec4f();
-  var acc6 = vec4f();
-  var acc7 = vec4f();
-  var acc8 = vec4f();
-  var acc9 = vec4f();
-  var acc10 = vec4f();
-  var acc11 = vec4f();
-  var acc12 = vec4f();
-  var acc13 = vec4f();
-  var acc14 = vec4f();
-  var acc15 = vec4f();
+  // Rows that this lane holds. Worked out before the loop, since SwiftShader hoists nothing.
+  var held: array<u32, HELD>;
+  held[0] = row_at(row + held_row(0, lane));
+  if (HELD > 1) { held[1 % HELD] = row_at(row + held_row(1, lane)); }
+  if (HELD > 2) {
+    held[2 % HELD] = row_at(row + held_row(2, lane));
+    held[3 % HELD] = row_at(row + held_row(3, lane));
+  }
 
   let end_chunk = min((split + 1) * args.split_chunks, args.all_chunks);
   for (var c = split * args.split_chunks; c < end_chunk; c++) {
     let image = c / args.chunks;
     let begin = c % args.chunks * args.chunk;
     let end = min(begin + args.chunk, args.ohw);
-    let at = column_at + image * args.x_image;
+    let x_at = column_at + image * args.x_image;
     let g_image = image * args.grad_image + group * args.m * args.ohw;
     let steps = (end - begin) / 4;
     for (var i = 0u; i < steps; i++) {
       let pixel = begin + 4 * i;
       let distance = pixel_distance(pixel + lane % 4);
       var g: array<vec4f, HELD>;
-      g[0] = load_grad(row + lane % ROWS, g_image + pixel);
-      if (HELD > 1) { g[1 % HELD] = load_grad(row + lane + SUBGROUP, g_image + pixel); }
+      g[0] = load_grad(g_image + pixel + held[0]);
+      if (HELD > 1) { g[1 % HELD] = load_grad(g_image + pixel + held[1 % HELD]); }
       if (HELD > 2) {
-        g[2 % HELD] = load_grad(row + lane + 2 * SUBGROUP, g_image + pixel);
-        g[3 % HELD] = load_grad(row + lane + 3 * SUBGROUP, g_image + pixel);
+        g[2 % HELD] = load_grad(g_image + pixel + held[2 % HELD]);
+        g[3 % HELD] = load_grad(g_image + pixel + held[3 % HELD]);
       }
-      let x0 = load_x(at, subgroupBroadcast(distance, 0u));
-      let x1 = load_x(at, subgroupBroadcast(distance, 1u));
-      let x2 = load_x(at, subgroupBroadcast(distance, 2u));
-      let x3 = load_x(at, subgroupBroadcast(distance, 3u));
-      acc0 = madd(acc0, subgroupBroadcast(g[0 / SUBGROUP % HELD], 0u % SUBGROUP), x0, x1, x2, x3);
-      acc1 = madd(acc1, subgroupBroadcast(g[1 / SUBGROUP % HELD], 1u % SUBGROUP), x0, x1, x2, x3);
-      acc2 = madd(acc2, subgroupBroadcast(g[2 / SUBGROUP % HELD], 2u % SUBGROUP), x0, x1, x2, x3);
-      acc3 = madd(acc3, subgroupBroadcast(g[3 / SUBGROUP % HELD], 3u % SUBGROUP), x0, x1, x2, x3);
-      if (ROWS > 4) {
-        acc4 = madd(acc4, subgroupBroadcast(g[4 / SUBGROUP % HELD], 4u % SUBGROUP), x0, x1, x2, x3);
-        acc5 = madd(acc5, subgroupBroadcast(g[5 / SUBGROUP % HELD], 5u % SUBGROUP), x0, x1, x2, x3);
-        acc6 = madd(acc6, subgroupBroadcast(g[6 / SUBGROUP % HELD], 6u % SUBGROUP), x0, x1, x2, x3);
-        acc7 = madd(acc7, subgroupBroadcast(g[7 / SUBGROUP % HELD], 7u % SUBGROUP), x0, x1, x2, x3);
-      }
-      if (ROWS > 8) {
-        acc8 = madd(acc8, subgroupBroadcast(g[8 / SUBGROUP % HELD], 8u % SUBGROUP), x0, x1, x2, x3);
-        acc9 = madd(acc9, subgroupBroadcast(g[9 / SUBGROUP % HELD], 9u % SUBGROUP), x0, x1, x2, x3);
-        acc10 = madd(acc10, subgroupBroadcast(g[10 / SUBGROUP % HELD], 10u % SUBGROUP), x0, x1, x2, x3);
-        acc11 = madd(acc11, subgroupBroadcast(g[11 / SUBGROUP % HELD], 11u % SUBGROUP), x0, x1, x2, x3);
-        acc12 = madd(acc12, subgroupBroadcast(g[12 / SUBGROUP % HELD], 12u % SUBGROUP), x0, x1, x2, x3);
-        acc13 = madd(acc13, subgroupBroadcast(g[13 / SUBGROUP % HELD], 13u % SUBGROUP), x0, x1, x2, x3);
-        acc14 = madd(acc14, subgroupBroadcast(g[14 / SUBGROUP % HELD], 14u % SUBGROUP), x0, x1, x2, x3);
-        acc15 = madd(acc15, subgroupBroadcast(g[15 / SUBGROUP % HELD], 15u % SUBGROUP), x0, x1, x2, x3);
-      }
+      add_rows(&sums, g, mat4x4f(
+        load_x(x_at, subgroupBroadcast(distance, 0u)),
+        load_x(x_at, subgroupBroadcast(distance, 1u)),
+        load_x(x_at, subgroupBroadcast(distance, 2u)),
+        load_x(x_at, subgroupBroadcast(distance, 3u)),
+      ));
     }
-    let last = args.m - 1;
     for (var pixel = begin + 4 * steps; pixel < end; pixel++) {
-      let xk = load_x(at, pixel_distance(pixel));
-      acc0 += grad[g_image + min(row + 0, last) * args.ohw + pixel] * xk;
-      acc1 += grad[g_image + min(row + 1, last) * args.ohw + pixel] * xk;
-      acc2 += grad[g_image + min(row + 2, last) * args.ohw + pixel] * xk;
-      acc3 += grad[g_image + min(row + 3, last) * args.ohw + pixel] * xk;
-      if (ROWS > 4) {
-        acc4 += grad[g_image + min(row + 4, last) * args.ohw + pixel] * xk;
-        acc5 += grad[g_image + min(row + 5, last) * args.ohw + pixel] * xk;
-        acc6 += grad[g_image + min(row + 6, last) * args.ohw + pixel] * xk;
-        acc7 += grad[g_image + min(row + 7, last) * args.ohw + pixel] * xk;
+      var g: array<vec4f, HELD>;
+      g[0].x = grad[g_image + pixel + held[0]];
+      if (HELD > 1) { g[1 % HELD].x = grad[g_image + pixel + held[1 % HELD]]; }
+      if (HELD > 2) {
+        g[2 % HELD].x = grad[g_image + pixel + held[2 % HELD]];
+        g[3 % HELD].x = grad[g_image + pixel + held[3 % HELD]];
       }
-      if (ROWS > 8) {
-        acc8 += grad[g_image + min(row + 8, last) * args.ohw + pixel] * xk;
-        acc9 += grad[g_image + min(row + 9, last) * args.ohw + pixel] * xk;
-        acc10 += grad[g_image + min(row + 10, last) * args.ohw + pixel] * xk;
-        acc11 += grad[g_image + min(row + 11, last) * args.ohw + pixel] * xk;
-        acc12 += grad[g_image + min(row + 12, last) * args.ohw + pixel] * xk;
-        acc13 += grad[g_image + min(row + 13, last) * args.ohw + pixel] * xk;
-        acc14 += grad[g_image + min(row + 14, last) * args.ohw + pixel] * xk;
-        acc15 += grad[g_image + min(row + 15, last) * args.ohw + pixel] * xk;
-      }
+      add_rows(&sums, g, mat4x4f(load_x(x_at, pixel_distance(pixel)), vec4f(), vec4f(), vec4f()));
     }
   }
 
-  let o = split * args.out_split + group * args.m * args.n;
-  store(row + 0, column, o, acc0);
-  store(row + 1, column, o, acc1);
-  store(row + 2, column, o, acc2);
-  store(row + 3, column, o, acc3);
+  let at = Place(row, lane, column, split * args.out_split + group * args.m * args.n);
+  store(at, 0, sums[0]);
+  store(at, 1, sums[1]);
+  store(at, 2, sums[2]);
+  store(at, 3, sums[3]);
   if (ROWS > 4) {
-    store(row + 4, column, o, acc4);
-    store(row + 5, column, o, acc5);
-    store(row + 6, column, o, acc6);
-    store(row + 7, column, o, acc7);
+    store(at, 4, sums[4]);
+    store(at, 5, sums[5]);
+    store(at, 6, sums[6]);
+    store(at, 7, sums[7]);
   }
   if (ROWS > 8) {
-    store(row + 8, column, o, acc8);
-    store(row + 9, column, o, acc9);
-    store(row + 10, column, o, acc10);
-    store(row + 11, column, o, acc11);
-    store(row + 12, column, o, acc12);
-    store(row + 13, column, o, acc13);
-    store(row + 14, column, o, acc14);
-    store(row + 15, column, o, acc15);
+    store(at, 8, sums[8]);
+    store(at, 9, sums[9]);
+    store(at, 10, sums[10]);
+    store(at, 11, sums[11]);
+    store(at, 12, sums[12]);
+    store(at, 13, sums[13]);
+    store(at, 14, sums[14]);
+    store(at, 15, sums[15]);
   }
 }

@@ -22,7 +22,6 @@ alias V = vec4i;
 // Taps per step, 1 or 3. With 3, for kernels three wide of stride and dilation 1 and rows of whole fours, neighbouring
 // columns share the words of x.
 const TAPS: u32 = 1;
-override WG: u32 = 8;
 
 // Arguments and bindings are common/int8_conv's.
 
@@ -61,17 +60,16 @@ fn load_row(group: u32, k: u32, row: u32, lane: u32) -> array<V, HELD> {
   return w;
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(SUBGROUP)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) local: u32,
+  @builtin(local_invocation_index) lane: u32,
 ) {
   let linear = linear_workgroup(wg, count);
   let group = linear / args.group_workgroups;
   if (group >= args.groups) { return; }
-  let lane = local % SUBGROUP;
-  let tile = linear % args.group_workgroups * (WG / SUBGROUP) + local / SUBGROUP;
+  let tile = linear % args.group_workgroups;
   let row = tile % args.tiles_m * ROWS;
   let pixel = tile / args.tiles_m * (4 * SUBGROUP) + 4 * lane;
 

@@ -15,7 +15,6 @@ const SUBGROUP: u32 = 8;
 const COLUMNS: u32 = 1;
 // Bits of a weight, 8 or 4.
 const BITS: u32 = 8;
-override WG: u32 = 8;
 
 struct Args {
   m: u32, n: u32, fours: u32, x_row: u32, // rows of the weights; rows of x; fours of words of k; those from one row of x to the next
@@ -74,17 +73,16 @@ fn store(row: u32, column: u32, acc: vec4i) {
   }
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(SUBGROUP)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) local: u32,
+  @builtin(local_invocation_index) lane: u32,
 ) {
   let linear = linear_workgroup(wg, count);
   let column = linear / args.row_groups * COLUMNS;
   if (column >= args.n) { return; }
-  let lane = local % SUBGROUP;
-  let quad = linear % args.row_groups * WG + local;
+  let quad = linear % args.row_groups * SUBGROUP + lane;
   let row = 4 * quad;
   var w_at = min(quad, args.quads - 1);
 

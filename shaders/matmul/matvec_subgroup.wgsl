@@ -13,7 +13,6 @@ const SUBGROUP: u32 = 8;
 const ROWS: u32 = 2;
 // Vectors at once: 1, 2 or 4.
 const VECTORS: u32 = 1;
-override WG: u32 = 8;
 
 // Arguments and bindings are common/matvec's.
 
@@ -33,17 +32,16 @@ fn product(w: Eight, a: f32, b: f32) -> f32 {
   return dot(w.lo, lo) + dot(w.hi, hi);
 }
 
-@compute @workgroup_size(WG)
+@compute @workgroup_size(SUBGROUP)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) local: u32,
+  @builtin(local_invocation_index) lane: u32,
 ) {
   // A workgroup is one subgroup; the tile comes from it alone, so that the loop is uniform control flow.
   let group = linear_workgroup(wg, count);
   let first = group / args.tiles * VECTORS;
   if (first >= args.m) { return; }
-  let lane = local % SUBGROUP;
   let row = group % args.tiles * (ROWS * SUBGROUP) + lane;
   let w = weight_layout();
   let last = args.rows - 1;

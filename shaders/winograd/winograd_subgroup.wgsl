@@ -4,31 +4,23 @@
 // pixels as soon as it is there, and none goes through memory. Lavin and Gray, "Fast Algorithms for Convolutional Neural
 // Networks", 2015, section 4.1.
 import package::common::grid::linear_workgroup;
-import package::common::madd::madd;
+import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_row, row_of};
 import package::common::winograd::{args, places_of, store_quad};
 
 enable subgroups;
 
-const SUBGROUP: u32 = 8;
-// Rows per tile: 4, 8 or 16.
-const ROWS: u32 = 16;
-override WG: u32 = 8;
 
 // Arguments and bindings 0 to 3 are common/winograd's.
 @group(0) @binding(4) var<storage, read> kernels: array<vec4f>; // [16][m][ceil(k / 4)], zeros past the last k
 @group(0) @binding(5) var<storage, read> x: array<vec4f>; // [16][k][quads]
 
-// Registers that hold four terms of the rows: row r sits in register r / SUBGROUP, lane r % SUBGROUP.
-const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
-
-@compute @workgroup_size(WG)
+@compute @workgroup_size(SUBGROUP)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) local: u32,
+  @builtin(local_invocation_index) lane: u32,
 ) {
-  let lane = local % SUBGROUP;
-  let tile = linear_workgroup(wg, count) * (WG / SUBGROUP) + local / SUBGROUP;
+  let tile = linear_workgroup(wg, count);
   let row = tile % args.tiles_m * ROWS;
   let quad = tile / args.tiles_m * SUBGROUP + lane;
   let steps = (args.k + 3) / 4;
@@ -40,40 +32,22 @@ fn main(
     let kernel_at = position * args.m;
     let x_at = position * args.k * args.quads + column;
     // Written out: Dawn clears a variable without a value at the start of the function only.
-    var acc = array<vec4f, ROWS>();
+    var sums = array<vec4f, 16>();
     for (var i = 0u; i < steps; i++) {
       var w: array<vec4f, HELD>;
-      w[0] = kernels[(kernel_at + min(row + lane % ROWS, last)) * steps + i];
-      if (HELD > 1) { w[1 % HELD] = kernels[(kernel_at + min(row + lane + SUBGROUP, last)) * steps + i]; }
+      w[0] = kernels[(kernel_at + min(row + held_row(0, lane), last)) * steps + i];
+      if (HELD > 1) { w[1 % HELD] = kernels[(kernel_at + min(row + held_row(1, lane), last)) * steps + i]; }
       if (HELD > 2) {
-        w[2 % HELD] = kernels[(kernel_at + min(row + lane + 2 * SUBGROUP, last)) * steps + i];
-        w[3 % HELD] = kernels[(kernel_at + min(row + lane + 3 * SUBGROUP, last)) * steps + i];
+        w[2 % HELD] = kernels[(kernel_at + min(row + held_row(2, lane), last)) * steps + i];
+        w[3 % HELD] = kernels[(kernel_at + min(row + held_row(3, lane), last)) * steps + i];
       }
       let k = 4 * i;
-      let x0 = x[x_at + k * args.quads];
-      let x1 = x[x_at + min(k + 1, args.k - 1) * args.quads];
-      let x2 = x[x_at + min(k + 2, args.k - 1) * args.quads];
-      let x3 = x[x_at + min(k + 3, args.k - 1) * args.quads];
-      acc[0] = madd(acc[0], subgroupBroadcast(w[0 / SUBGROUP % HELD], 0u % SUBGROUP), x0, x1, x2, x3);
-      acc[1] = madd(acc[1], subgroupBroadcast(w[1 / SUBGROUP % HELD], 1u % SUBGROUP), x0, x1, x2, x3);
-      acc[2] = madd(acc[2], subgroupBroadcast(w[2 / SUBGROUP % HELD], 2u % SUBGROUP), x0, x1, x2, x3);
-      acc[3] = madd(acc[3], subgroupBroadcast(w[3 / SUBGROUP % HELD], 3u % SUBGROUP), x0, x1, x2, x3);
-      if (ROWS > 4) {
-        acc[4 % ROWS] = madd(acc[4 % ROWS], subgroupBroadcast(w[4 / SUBGROUP % HELD], 4u % SUBGROUP), x0, x1, x2, x3);
-        acc[5 % ROWS] = madd(acc[5 % ROWS], subgroupBroadcast(w[5 / SUBGROUP % HELD], 5u % SUBGROUP), x0, x1, x2, x3);
-        acc[6 % ROWS] = madd(acc[6 % ROWS], subgroupBroadcast(w[6 / SUBGROUP % HELD], 6u % SUBGROUP), x0, x1, x2, x3);
-        acc[7 % ROWS] = madd(acc[7 % ROWS], subgroupBroadcast(w[7 / SUBGROUP % HELD], 7u % SUBGROUP), x0, x1, x2, x3);
-      }
-      if (ROWS > 8) {
-        acc[8 % ROWS] = madd(acc[8 % ROWS], subgroupBroadcast(w[8 / SUBGROUP % HELD], 8u % SUBGROUP), x0, x1, x2, x3);
-        acc[9 % ROWS] = madd(acc[9 % ROWS], subgroupBroadcast(w[9 / SUBGROUP % HELD], 9u % SUBGROUP), x0, x1, x2, x3);
-        acc[10 % ROWS] = madd(acc[10 % ROWS], subgroupBroadcast(w[10 / SUBGROUP % HELD], 10u % SUBGROUP), x0, x1, x2, x3);
-        acc[11 % ROWS] = madd(acc[11 % ROWS], subgroupBroadcast(w[11 / SUBGROUP % HELD], 11u % SUBGROUP), x0, x1, x2, x3);
-        acc[12 % ROWS] = madd(acc[12 % ROWS], subgroupBroadcast(w[12 / SUBGROUP % HELD], 12u % SUBGROUP), x0, x1, x2, x3);
-        acc[13 % ROWS] = madd(acc[13 % ROWS], subgroupBroadcast(w[13 / SUBGROUP % HELD], 13u % SUBGROUP), x0, x1, x2, x3);
-        acc[14 % ROWS] = madd(acc[14 % ROWS], subgroupBroadcast(w[14 / SUBGROUP % HELD], 14u % SUBGROUP), x0, x1, x2, x3);
-        acc[15 % ROWS] = madd(acc[15 % ROWS], subgroupBroadcast(w[15 / SUBGROUP % HELD], 15u % SUBGROUP), x0, x1, x2, x3);
-      }
+      add_rows(&sums, w, mat4x4f(
+        x[x_at + k * args.quads],
+        x[x_at + min(k + 1, args.k - 1) * args.quads],
+        x[x_at + min(k + 2, args.k - 1) * args.quads],
+        x[x_at + min(k + 3, args.k - 1) * args.quads],
+      ));
     }
     let across = factors(position % 4);
     let down = factors(position / 4);
@@ -81,15 +55,16 @@ fn main(
     for (var pixel = 0u; pixel < 4; pixel++) {
       let factor = down[pixel / 2] * across[pixel % 2];
       if (factor == 0) { continue; }
-      for (var r = 0u; r < ROWS; r++) { pixels[pixel * ROWS + r] += factor * acc[r]; }
+      for (var r = 0u; r < ROWS; r++) { pixels[pixel * ROWS + r] += factor * sums[r]; }
     }
   }
 
   if (quad >= args.quads) { return; }
   let places = places_of(quad);
   for (var r = 0u; r < ROWS; r++) {
-    if (row + r < args.m) {
-      store_quad(row + r, places, pixels[r], pixels[ROWS + r], pixels[2 * ROWS + r], pixels[3 * ROWS + r]);
+    let channel = row + row_of(r, lane);
+    if (channel < args.m) {
+      store_quad(channel, places, pixels[r], pixels[ROWS + r], pixels[2 * ROWS + r], pixels[3 * ROWS + r]);
     }
   }
 }

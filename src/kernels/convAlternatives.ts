@@ -1,12 +1,16 @@
 import type { ConvAlternatives } from './convCall.ts';
 import { stripsConv } from './convStrips.ts';
+import { subgroupConv } from './convSubgroup.ts';
 import { depthwiseConv, suitsDepthwise } from './depthwise.ts';
 import { takesStrips } from './stripsChoice.ts';
-import { isDirect } from './validConv.ts';
+import { isDirect, planConv } from './validConv.ts';
 import { winogradConv } from './winograd.ts';
 import { takesWinograd } from './winogradChoice.ts';
 
-/** For `ValidConv.alternatives`: Winograd's way, strips, and the direct sum of depthwise convolutions by columns. */
+/**
+ * For `ValidConv.alternatives`: Winograd's way, strips, the direct sum of depthwise convolutions by columns, and tiles of
+ * subgroups.
+ */
 export const convAlternatives: ConvAlternatives = (recorder, call, tuned) => {
   if (takesWinograd(recorder.capabilities, call, tuned)) {
     winogradConv(recorder, call);
@@ -24,5 +28,10 @@ export const convAlternatives: ConvAlternatives = (recorder, call, tuned) => {
     depthwiseConv(recorder, call);
     return true;
   }
-  return false;
+  const { images, groups, groupOut, oh, ow } = call;
+  const plan =
+    typeof tuned === 'object' ? tuned : planConv(recorder.capabilities, { groups, m: groupOut, n: images * oh * ow });
+  if (plan.variant.kind !== 'subgroup') return false;
+  subgroupConv(recorder, call, plan.variant, plan);
+  return true;
 };

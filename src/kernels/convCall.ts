@@ -28,7 +28,10 @@ export interface ValidConv {
   weightsOffset?: number;
   lo?: number | undefined;
   hi?: number | undefined;
-  /** Ways that are faster for some: a module of its own, which pages load where they may need it. */
+  /**
+   * Ways that are faster for some, and all that are for adapters which run on a CPU: a module of its own, which pages
+   * load where they may need it. Without it, tiles lie in workgroup memory.
+   */
   alternatives?: ConvAlternatives | undefined;
   label: string;
 }

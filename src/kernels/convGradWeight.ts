@@ -137,7 +137,11 @@ export function convGradWeight(
     };
     const shared = { operands, args, workgroups: grid(tilesM * tilesN * splits * groups, 1), work, label };
     if (variant.kind === 'subgroup') {
-      recorder.dispatch(convGradWeightSubgroupShader, { ...shared, tunables: subgroupTunables(variant) });
+      recorder.dispatch(convGradWeightSubgroupShader, {
+        ...shared,
+        operands: { ...operands, grad4: dy },
+        tunables: { ...subgroupTunables(variant), VECTOR: (oh * ow) % 4 === 0 },
+      });
     } else {
       recorder.dispatch(convGradWeightTiledShader, { ...shared, tunables: { TM: variant.tm, TN: variant.tn } });
     }

@@ -1,6 +1,6 @@
 import type { ValidConv } from './convCall.ts';
 import { bindWeights } from './denseWeights.ts';
-import { convStripsShader } from './generated/strips.ts';
+import { convStripsShader } from './generated/processor.ts';
 import { grid, type Recorder } from './kernel.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { stripTiles } from './stripsChoice.ts';
@@ -18,7 +18,7 @@ export function stripsConv(recorder: Recorder, call: ValidConv): void {
     k: groupIn * kh * kw,
     offset: call.weightsOffset,
   });
-  const { subgroup, rows, tilesM, tilesN, columns } = tiles;
+  const { subgroup, rows, quads, tilesM, tilesN, columns } = tiles;
   recorder.dispatch(convStripsShader, {
     operands: { x, weights: weights.operand, bias: bias ?? x, residual: residual ?? x, out },
     args: {
@@ -50,10 +50,10 @@ export function stripsConv(recorder: Recorder, call: ValidConv): void {
       ...weights.tunables,
       SUBGROUP: subgroup,
       ROWS: rows,
+      QUADS: quads,
       KH: kh,
       KW: kw,
       RESIDUAL: residual !== undefined,
-      WG: subgroup,
     },
     workgroups: grid(tilesM * tilesN * groups, 1),
     work: { flops: 2 * groupOut * images * oh * ow * groups * groupIn * kh * kw },

@@ -1,3 +1,4 @@
+import type { ConvAlternatives } from './convCall.ts';
 import { bindWeights, type DenseWeights, FEW_COLUMNS } from './denseWeights.ts';
 import { matvecShader, matvecSubgroupShader } from './generated/matmul.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
@@ -20,6 +21,8 @@ export interface DenseProductCall {
   m: number;
   lo?: number | undefined;
   hi?: number | undefined;
+  /** As `ValidConv.alternatives`. */
+  alternatives?: ConvAlternatives | undefined;
   label?: string;
 }
 
@@ -50,7 +53,7 @@ export function denseProduct(recorder: Recorder, call: DenseProductCall): void {
       ...{ kh: 1, kw: 1, oh: 1, ow: 1 },
       xAt: { offset: 0, image: k, channel: 1, ky: 0, kx: 0, oy: 0, ox: 0 },
       outAt: { offset: 0, image: rows, channel: 1, oy: 0, ox: 0 },
-      ...{ lo, hi, label },
+      ...{ lo, hi, alternatives: call.alternatives, label },
     });
     return;
   }
@@ -71,7 +74,7 @@ export function denseProduct(recorder: Recorder, call: DenseProductCall): void {
   } else {
     recorder.dispatch(matvecSubgroupShader, {
       ...shared,
-      tunables: { ...tunables, SUBGROUP: variant.subgroup, ROWS: variant.rows, WG: variant.subgroup },
+      tunables: { ...tunables, SUBGROUP: variant.subgroup, ROWS: variant.rows },
     });
   }
 }

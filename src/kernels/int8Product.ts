@@ -77,7 +77,7 @@ export function int8Product(recorder: Recorder, call: Int8Product): void {
     recorder.dispatch(withDot(int8DenseSubgroupShader, recorder.capabilities), {
       operands,
       args: { ...args, fours: Math.ceil(k / 16), x_row: x.rowWords / 4, scales: at.scales / 4, sums: at.sums / 4 },
-      tunables: { SUBGROUP: subgroup, COLUMNS: columns, WG: subgroup, BITS: weights.bits },
+      tunables: { SUBGROUP: subgroup, COLUMNS: columns, BITS: weights.bits },
       workgroups,
       work,
       label,

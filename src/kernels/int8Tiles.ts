@@ -79,10 +79,9 @@ export function int8Tiles(recorder: Recorder, call: Int8Tiles): void {
     label,
   };
   if (variant.kind === 'subgroup') {
-    const { SUBGROUP, ROWS, WG } = subgroupTunables(variant);
     const TAPS = sharesWords({ kw, ow: shape.w, kx: xAt.kx, ox: xAt.ox }) ? 3 : 1;
-    const V = sumsAsFloats(SUBGROUP, weights.reach) ? 'vec4f' : 'vec4i';
-    const tunables = { SUBGROUP, ROWS, WG, TAPS, V, BITS: weights.bits };
+    const V = sumsAsFloats(variant.subgroup, weights.reach) ? 'vec4f' : 'vec4i';
+    const tunables = { ...subgroupTunables(variant), TAPS, V, BITS: weights.bits };
     recorder.dispatch(int8ConvSubgroupShader, { ...shared, tunables });
   } else {
     recorder.dispatch(withDot(int8ConvTiledShader, recorder.capabilities), {

@@ -63,6 +63,8 @@ export interface LayerCall {
   out: Operand<'f32'>;
   lo?: number | undefined;
   hi?: number | undefined;
+  /** Of float sums; kernels of integers heed it not. */
+  alternatives?: ConvAlternatives | undefined;
   label: string;
 }
 
@@ -70,8 +72,6 @@ export interface ConvCall extends Omit<LayerCall, 'out'> {
   shape: ConvShape;
   /** Undefined where only codes are wanted. */
   out: Operand<'f32'> | undefined;
-  /** Of float sums; kernels of integers heed it not. */
-  alternatives?: ConvAlternatives | undefined;
   /** Only where `LayerKernels.writesCodes`. */
   codes?: CodesOutput | undefined;
 }

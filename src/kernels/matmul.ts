@@ -204,7 +204,7 @@ function dispatch(
 }
 
 export function subgroupTunables(variant: Extract<ProductVariant, { kind: 'subgroup' }>) {
-  return { SUBGROUP: variant.subgroup, ROWS: variant.rows, WG: variant.subgroup };
+  return { SUBGROUP: variant.subgroup, ROWS: variant.rows };
 }
 
 /** Whether four neighbouring columns from a multiple of four on are an aligned vec4. */

@@ -5,6 +5,8 @@ export interface StripTiles {
   subgroup: number;
   /** Output channels of a tile. */
   rows: number;
+  /** Quads of pixels per lane. */
+  quads: 1 | 2;
   tilesM: number;
   tilesN: number;
   /** Quads of pixels in the batch. */
@@ -15,8 +17,8 @@ export interface StripTiles {
 
 const LARGEST_KERNEL = 8;
 const ROWS = [16, 14, 12, 10, 8, 6, 4, 2];
-/** In `cutProduct`'s unit, as measured on lavapipe (subgroups of 8) and SwiftShader (4): what a load takes, ... */
-const loadCost = (subgroup: number) => (subgroup < 8 ? 0.65 : 0.1);
+/** In `cutProduct`'s unit, as measured on lavapipe (subgroups of 8) and SwiftShader (4): what a load takes, four taps of a row, ... */
+const costsOf = (subgroup: number) => (subgroup < 8 ? { load: 0.3, taps: 0.6 } : { load: 0.1, taps: 1 });
 /** ... and what a tile of either kernel takes that has no taps. */
 const TILE = 60;
 
@@ -31,16 +33,21 @@ export function stripTiles(adapter: Adapter, geometry: ConvGeometry): StripTiles
   const straight = cutProduct(adapter, m, images * oh * ow);
   if (!suitsStrips(geometry) || straight.variant.kind !== 'subgroup') return undefined;
   const { subgroup } = straight.variant;
+  const { load, taps } = costsOf(subgroup);
   const columns = images * oh * Math.ceil(ow / 4);
-  const tilesN = Math.ceil(columns / subgroup);
   let best: StripTiles | undefined;
   for (const rows of ROWS) {
     // A row takes a lane of a register that holds weights; with more registers than two, loads of weights prevail.
     if (rows > 2 * subgroup) continue;
-    const tilesM = Math.ceil(m / rows);
-    const loads = kw + 3 + Math.ceil(rows / subgroup) * kw;
-    const cost = tilesM * tilesN * (k * kh * (loadCost(subgroup) * loads + (rows * kw) / 4) + TILE);
-    if (!best || cost < best.cost) best = { subgroup, rows, tilesM, tilesN, columns, cost };
+    for (const quads of [1, 2] as const) {
+      // Two quads share the loads of weights. With fewer rows of fewer columns that was slower all the same.
+      if (quads === 2 && (rows > 8 || (rows < 8 && kw < 5))) continue;
+      const tilesM = Math.ceil(m / rows);
+      const tilesN = Math.ceil(columns / (quads * subgroup));
+      const loads = quads * (kw + 3) + Math.ceil(rows / subgroup) * kw;
+      const cost = tilesM * tilesN * (k * kh * (load * loads + (taps * quads * rows * kw) / 4) + quads * TILE);
+      if (!best || cost < best.cost) best = { subgroup, rows, quads, tilesM, tilesN, columns, cost };
+    }
   }
   return best;
 }

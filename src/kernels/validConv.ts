@@ -1,9 +1,8 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
 import type { ConvGeometry, ConvPlan, ConvVariant, FloatConvPlan, ValidConv } from './convCall.ts';
 import { bindWeights } from './denseWeights.ts';
-import { convDirectShader, convSubgroupShader, convTiledShader } from './generated/conv.ts';
+import { convDirectShader, convTiledShader } from './generated/conv.ts';
 import { grid, type Recorder } from './kernel.ts';
-import { subgroupTunables } from './matmul.ts';
 import { type Adapter, cutProduct, inHalf, tiledTunables } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
@@ -38,97 +37,111 @@ export function planConv(adapter: Adapter, { groups, m, n, half }: ConvTiles): C
 }
 
 export function validConv(recorder: Recorder, call: ValidConv): void {
-  const { x, bias, residual, out, images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt, outAt, label } = call;
-  const m = groupOut;
+  const { images, groups, groupOut: m, oh, ow, weights } = call;
   const n = images * oh * ow;
   if (m * n === 0) return;
-  // Packed weights take their own time to unpack: no measurement of float ones says what is best for them.
   const { capabilities } = recorder;
-  const isFloat = 'dtype' in call.weights;
   const half = capabilities.precision === 'f16';
-  const tuned = isFloat
-    ? capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, { ...call, half })
-    : undefined;
+  // Packed weights take their own time to unpack: no measurement of float ones says what is best for them.
+  const tuned =
+    'dtype' in weights ? capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, { ...call, half }) : undefined;
   if (call.alternatives?.(recorder, call, tuned)) return;
-  const { variant, tilesM, tilesN } =
-    typeof tuned === 'object' ? tuned : planConv(capabilities, { groups, m, n, half });
-  const weights = bindWeights(call.weights, {
-    rows: groups * groupOut,
-    k: groupIn * kh * kw,
-    offset: call.weightsOffset,
+  // Tiles of subgroups are one of the alternatives; adapters of every kind have those in workgroup memory.
+  const plan =
+    typeof tuned === 'object' && tuned.variant.kind !== 'subgroup'
+      ? tuned
+      : planConv({ kind: 'gpu', subgroupSize: undefined }, { groups, m, n, half });
+  if (plan.variant.kind === 'tiled') tiledConv(recorder, call, plan.variant, plan);
+  else directConv(recorder, call);
+}
+
+/** What every kernel takes of a convolution. */
+function convDispatch(call: ValidConv) {
+  const { x, bias, residual, out, images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt, outAt, label } = call;
+  const k = groupIn * kh * kw;
+  const weights = bindWeights(call.weights, { rows: groups * groupOut, k, offset: call.weightsOffset });
+  return {
+    operands: { x, weights: weights.operand, bias: bias ?? x, residual: residual ?? x, out },
+    places: {
+      x_channel: xAt.channel,
+      x_ky: xAt.ky,
+      x_kx: xAt.kx,
+      x_offset: xAt.offset,
+      x_image: xAt.image,
+      x_oy: xAt.oy,
+      x_ox: xAt.ox,
+      ow,
+      ohw: oh * ow,
+      out_offset: outAt.offset,
+      out_image: outAt.image,
+      out_channel: outAt.channel,
+      out_oy: outAt.oy,
+      out_ox: outAt.ox,
+      ...weights.args,
+      bias: bias ? 1 : 0,
+      lo: call.lo ?? LOWEST,
+      hi: call.hi ?? HIGHEST,
+    },
+    tunables: { ...weights.tunables, RESIDUAL: residual !== undefined },
+    work: { flops: 2 * groupOut * images * oh * ow * groups * k },
+    label,
+  };
+}
+
+/** The same, as an implicit product that is cut into tiles. */
+export function convProduct(call: ValidConv, { tilesM, tilesN }: Pick<ConvPlan, 'tilesM' | 'tilesN'>) {
+  const { images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt } = call;
+  const { places, ...dispatch } = convDispatch(call);
+  return {
+    ...dispatch,
+    args: {
+      ...places,
+      m: groupOut,
+      n: images * oh * ow,
+      k: groupIn * kh * kw,
+      // A phase of a strided gradient may have no tap at all; divisions by its sizes are never used, but must be defined.
+      kw: Math.max(1, kw),
+      khw: Math.max(1, kh * kw),
+      x_group: groupIn * xAt.channel,
+      tiles_m: tilesM,
+      group_workgroups: tilesM * tilesN,
+      groups,
+    },
+    workgroups: grid(tilesM * tilesN * groups, 1),
+  };
+}
+
+function tiledConv(
+  recorder: Recorder,
+  call: ValidConv,
+  variant: Extract<ConvVariant, { kind: 'tiled' }>,
+  tiles: Pick<ConvPlan, 'tilesM' | 'tilesN'>,
+): void {
+  const product = convProduct(call, tiles);
+  const { tunables } = product;
+  recorder.dispatch(convTiledShader, {
+    ...product,
+    tunables: {
+      ...tunables,
+      ...tiledTunables(variant),
+      Weights4: variant.half ? 'vec4h' : tileOfWeights(recorder.capabilities, tunables),
+      Pixels4: variant.half ? 'vec4h' : 'vec4f',
+    },
   });
-  const operands = { x, weights: weights.operand, bias: bias ?? x, residual: residual ?? x, out };
-  const places = {
-    x_channel: xAt.channel,
-    x_ky: xAt.ky,
-    x_kx: xAt.kx,
-    x_offset: xAt.offset,
-    x_image: xAt.image,
-    x_oy: xAt.oy,
-    x_ox: xAt.ox,
-    ow,
-    ohw: oh * ow,
-    out_offset: outAt.offset,
-    out_image: outAt.image,
-    out_channel: outAt.channel,
-    out_oy: outAt.oy,
-    out_ox: outAt.ox,
-    ...weights.args,
-    bias: bias ? 1 : 0,
-    lo: call.lo ?? LOWEST,
-    hi: call.hi ?? HIGHEST,
-  };
-  const tunables = { ...weights.tunables, RESIDUAL: residual !== undefined };
-  const work = { flops: 2 * m * n * groups * groupIn * kh * kw };
-  if (variant.kind === 'direct') {
-    const quads = Math.ceil((oh * ow) / 4);
-    const size = images * groups * groupOut * quads;
-    const { wg, span, workgroups } = spread(capabilities, size);
-    recorder.dispatch(convDirectShader, {
-      operands,
-      args: {
-        ...places,
-        oc: groups * groupOut,
-        group_oc: groupOut,
-        group_ic: groupIn,
-        quads,
-        size,
-        span,
-      },
-      tunables: { ...tunables, WG: wg, KH: kh, KW: kw, STRIP: kw > 0 && ow % 4 === 0 && xAt.ox === 1 && xAt.kx === 1 },
-      workgroups,
-      work,
-      label,
-    });
-    return;
-  }
-  const args = {
-    ...places,
-    m,
-    n,
-    k: groupIn * kh * kw,
-    // A phase of a strided gradient may have no tap at all; divisions by its sizes are never used, but must be defined.
-    kw: Math.max(1, kw),
-    khw: Math.max(1, kh * kw),
-    x_group: groupIn * xAt.channel,
-    tiles_m: tilesM,
-    group_workgroups: tilesM * tilesN,
-    groups,
-  };
-  const shared = { operands, args, workgroups: grid(tilesM * tilesN * groups, 1), work, label };
-  if (variant.kind === 'subgroup') {
-    recorder.dispatch(convSubgroupShader, { ...shared, tunables: { ...tunables, ...subgroupTunables(variant) } });
-  } else {
-    recorder.dispatch(convTiledShader, {
-      ...shared,
-      tunables: {
-        ...tunables,
-        ...tiledTunables(variant),
-        Weights4: variant.half ? 'vec4h' : tileOfWeights(capabilities, weights.tunables),
-        Pixels4: variant.half ? 'vec4h' : 'vec4f',
-      },
-    });
-  }
+}
+
+function directConv(recorder: Recorder, call: ValidConv): void {
+  const { images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt } = call;
+  const { places, tunables, ...dispatch } = convDispatch(call);
+  const quads = Math.ceil((oh * ow) / 4);
+  const size = images * groups * groupOut * quads;
+  const { wg, span, workgroups } = spread(recorder.capabilities, size);
+  recorder.dispatch(convDirectShader, {
+    ...dispatch,
+    args: { ...places, oc: groups * groupOut, group_oc: groupOut, group_ic: groupIn, quads, size, span },
+    tunables: { ...tunables, WG: wg, KH: kh, KW: kw, STRIP: kw > 0 && ow % 4 === 0 && xAt.ox === 1 && xAt.kx === 1 },
+    workgroups,
+  });
 }
 
 /** Element of the tile of weights: half-precision where that holds them exactly and the adapter has it. */

@@ -27,10 +27,11 @@ export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry): bool
   const straight = cutProduct(adapter, m, pixels);
   const tiles = cutProduct(adapter, m, images * (transformedPlane(geometry) / POSITIONS));
   if (straight.variant.kind !== 'subgroup') return false;
-  // In multiply-adds of a product. Measured on lavapipe and SwiftShader with 3 to 64 channels: the transforms of a pixel
+  // In multiply-adds of a product. Measured on lavapipe and SwiftShader with 3 to 512 channels: the transforms of a pixel
   // and of a kernel, and what two more dispatches cost.
-  const lanes = 4 * straight.variant.subgroup;
-  const transforms = 45 * pixels * (k + m) + 400 * m * k + 1.5e6;
+  const { subgroup } = straight.variant;
+  const lanes = 4 * subgroup;
+  const transforms = 45 * pixels * (k + m) + (subgroup < 8 ? 150 : 400) * m * k + 1.5e6;
   const best = Math.min(9 * k * straight.cost, 4 * (stripTiles(adapter, geometry)?.cost ?? Number.POSITIVE_INFINITY));
   return POSITIONS * 4 * Math.ceil(k / 4) * tiles.cost * lanes + transforms < best * lanes;
 }

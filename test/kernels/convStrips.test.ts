@@ -60,8 +60,18 @@ describe('strips', () => {
   it('are cut into as many channels as there are, if a tile has so many', () => {
     const rows = (adapter: Adapter, oc: number) => stripTiles(adapter, shapeOf([8, 4, 14, 14], [oc, 4, 3, 3]))?.rows;
     expect([1, 4, 6, 16, 18, 64].map((oc) => rows(lavapipe, oc))).toEqual([2, 4, 6, 16, 10, 16]);
-    expect([1, 4, 6, 16, 18, 64].map((oc) => rows(swiftShader, oc))).toEqual([2, 4, 6, 8, 6, 8]);
+    expect([1, 4, 6, 16, 18, 64].map((oc) => rows(swiftShader, oc))).toEqual([2, 4, 8, 8, 8, 8]);
     for (const adapter of others) expect(rows(adapter, 16)).toBeUndefined();
+  });
+
+  it('have two quads per lane where that was measured to be faster', () => {
+    const quads = (adapter: Adapter, oc: number, size: number) =>
+      stripTiles(adapter, shapeOf([8, 4, 14, 14], [oc, 4, size, size]))?.quads;
+    for (const adapter of [lavapipe, swiftShader]) {
+      expect([4, 8].map((oc) => quads(adapter, oc, 3))).toEqual([1, 2]);
+      expect([4, 6, 8].map((oc) => quads(adapter, oc, 5))).toEqual([2, 2, 2]);
+    }
+    expect([lavapipe, swiftShader].map((adapter) => quads(adapter, 16, 3))).toEqual([1, 2]);
   });
 
   it('are chosen where they were measured to be faster', () => {
@@ -73,8 +83,8 @@ describe('strips', () => {
       [16, 6, 5, 14],
     ];
     expect(lenet5.map((layer) => chosen(lavapipe, 64, layer))).toEqual([true, true, true]);
-    expect(lenet5.map((layer) => chosen(swiftShader, 64, layer))).toEqual([true, false, true]);
-    expect([lavapipe, swiftShader].map((adapter) => chosen(adapter, 32, [16, 16, 3, 32]))).toEqual([true, false]);
+    expect(lenet5.map((layer) => chosen(swiftShader, 64, layer))).toEqual([true, true, true]);
+    expect([lavapipe, swiftShader].map((adapter) => chosen(adapter, 32, [16, 16, 3, 32]))).toEqual([true, true]);
     for (const adapter of others) expect(chosen(adapter, 32, [16, 16, 3, 32])).toBe(false);
     // Groups of so few channels are summed directly.
     expect(areStripsFaster(lavapipe, shapeOf([8, 8, 12, 12], [8, 1, 3, 3], { group: 8 }))).toBe(false);

@@ -1,7 +1,5 @@
 import { type ConvGeometry, convGeometry } from '../../graph/infer/conv.ts';
 import { inferers } from '../../graph/infer/inferers.ts';
-import type { Node } from '../../graph/types.ts';
-import type { ConvAlternatives } from '../../kernels/convCall.ts';
 import { convGradInput } from '../../kernels/convGradInput.ts';
 import { convGradWeight } from '../../kernels/convGradWeight.ts';
 import type { ConvShape } from '../../kernels/convShape.ts';
@@ -9,6 +7,7 @@ import type { PaddedPlanes } from '../../kernels/padPlanes.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } from '../operator.ts';
 import type { Value } from '../value.ts';
+import { convAlternatives, loadConvAlternatives } from './convAlternatives.ts';
 import { floatKernels, loadFloatKernels } from './floatKernels.ts';
 
 const [X, WEIGHTS, BIAS] = [0, 1, 2] as const;
@@ -16,22 +15,13 @@ const [X, WEIGHTS, BIAS] = [0, 1, 2] as const;
 const geometry = (context: ForwardContext | BackwardContext): ConvGeometry =>
   convGeometry(context.node, context.inputShape(X), context.inputShape(WEIGHTS));
 
-let alternatives: ConvAlternatives | undefined;
-
 async function load(use: PlanUse): Promise<void> {
-  await Promise.all([loadFloatKernels('Conv', use), loadAlternatives(use)]);
-}
-
-/** On a GPU, nothing is known of them: they are taken where tuning found them to be faster, and there only. */
-async function loadAlternatives({ graph, capabilities, formOf }: PlanUse): Promise<void> {
-  const suits = ({ op, inputs }: Node) => op === 'Conv' && ['dense', undefined].includes(formOf?.(inputs[1] ?? ''));
-  if ((capabilities.kind === 'cpu' || capabilities.tuned) && graph.nodes.some(suits)) {
-    alternatives ??= (await import('../../kernels/convAlternatives.ts')).convAlternatives;
-  }
+  await Promise.all([loadFloatKernels('Conv', use), loadConvAlternatives('Conv', use, ['dense', undefined])]);
 }
 
 function forward(context: ForwardContext): void {
   const { builder, saved } = context;
+  const alternatives = convAlternatives();
   const shape = geometry(context);
   const packed = context.packed(WEIGHTS, BIAS);
   if (packed) {

@@ -4,8 +4,9 @@ import { gemmGeometry } from '../../graph/infer/matmul.ts';
 import { expand } from '../../kernels/binary.ts';
 import { matmul, matrix } from '../../kernels/matmul.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
-import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } from '../operator.ts';
 import { broadcastAxes } from './binary.ts';
+import { convAlternatives, loadConvAlternatives } from './convAlternatives.ts';
 import { floatKernels, loadFloatKernels } from './floatKernels.ts';
 
 const [A, B, C] = [0, 1, 2] as const;
@@ -27,6 +28,7 @@ function forward(context: ForwardContext): void {
     packed.kernels.product(context.builder, {
       ...{ weights: packed.weights, x: context.quantizedInput ?? context.input(A), bias, out: context.output(), m },
       ...context.bounds,
+      alternatives: convAlternatives(),
       label: 'dense',
     });
     return;
@@ -88,6 +90,10 @@ function backward(context: BackwardContext): void {
   }
 }
 
+async function load(use: PlanUse): Promise<void> {
+  await Promise.all([loadFloatKernels('Gemm', use), loadConvAlternatives('Gemm', use, ['dense'])]);
+}
+
 /** y = alpha·op(A)·op(B) + beta·C. */
 export const denseLayers: readonly Operator[] = [
   {
@@ -97,7 +103,7 @@ export const denseLayers: readonly Operator[] = [
     roles: () => ({ [A]: 'weight', [B]: 'weight', [C]: 'bias' }),
     canBound: true,
     forward,
-    load: (use) => loadFloatKernels('Gemm', use),
+    load,
   },
 ];
 

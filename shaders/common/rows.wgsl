@@ -1,0 +1,137 @@
+// How rows held by a subgroup's lanes reach the others: row r of a tile sits in register r / SUBGROUP, lane r % SUBGROUP.
+//
+// A broadcast gives every lane row r; it takes constant lanes only, hence a function for each. In a subgroup of four,
+// which is SwiftShader's, lanes swap within their quad instead: one instruction, where a broadcast is five. Lane l then
+// gets row r ^ l of the four, and `row_of` says which row that is.
+enable subgroups;
+
+const SUBGROUP: u32 = 8;
+// Rows of a tile.
+const ROWS: u32 = 16;
+// Registers that hold them.
+const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
+
+// The row of the tile that a lane holds in a register. Where rows are fewer than lanes, several lanes hold the same.
+fn held_row(h: u32, lane: u32) -> u32 {
+  let first = h * SUBGROUP;
+  return first + lane % min(SUBGROUP, ROWS - first);
+}
+
+// The row of the tile that a lane works at as the subgroup's r-th.
+fn row_of(r: u32, lane: u32) -> u32 {
+  if (SUBGROUP != 4) { return r; }
+  let first = r / 4 * 4;
+  return first + (r ^ lane) % min(4, ROWS - first);
+}
+
+fn row0(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return x; }
+  return subgroupBroadcast(x, 0u);
+}
+
+fn row1(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapX(x); }
+  return subgroupBroadcast(x, 1u % SUBGROUP);
+}
+
+fn row2(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapY(x); }
+  return subgroupBroadcast(x, 2u % SUBGROUP);
+}
+
+fn row3(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapDiagonal(x); }
+  return subgroupBroadcast(x, 3u % SUBGROUP);
+}
+
+fn row4(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return x; }
+  return subgroupBroadcast(x, 4u % SUBGROUP);
+}
+
+fn row5(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapX(x); }
+  return subgroupBroadcast(x, 5u % SUBGROUP);
+}
+
+fn row6(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapY(x); }
+  return subgroupBroadcast(x, 6u % SUBGROUP);
+}
+
+fn row7(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapDiagonal(x); }
+  return subgroupBroadcast(x, 7u % SUBGROUP);
+}
+
+fn row8(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return x; }
+  return subgroupBroadcast(x, 8u % SUBGROUP);
+}
+
+fn row9(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapX(x); }
+  return subgroupBroadcast(x, 9u % SUBGROUP);
+}
+
+fn row10(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapY(x); }
+  return subgroupBroadcast(x, 10u % SUBGROUP);
+}
+
+fn row11(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapDiagonal(x); }
+  return subgroupBroadcast(x, 11u % SUBGROUP);
+}
+
+fn row12(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return x; }
+  return subgroupBroadcast(x, 12u % SUBGROUP);
+}
+
+fn row13(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapX(x); }
+  return subgroupBroadcast(x, 13u % SUBGROUP);
+}
+
+fn row14(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapY(x); }
+  return subgroupBroadcast(x, 14u % SUBGROUP);
+}
+
+fn row15(x: vec4f) -> vec4f {
+  if (SUBGROUP == 4) { return quadSwapDiagonal(x); }
+  return subgroupBroadcast(x, 15u % SUBGROUP);
+}
+
+// Adds held · b, four terms, to every row of the tile's sums: register h holds four terms of row held_row(h, lane), and a
+// column of b is what one term multiplies. As a product of matrices, which SwiftShader does component by component, so
+// that sums stay in registers.
+fn add_rows(sums: ptr<function, array<vec4f, 16>>, held: array<vec4f, HELD>, b: mat4x4f) {
+  if (ROWS == 1) {
+    (*sums)[0] += b * held[0];
+    return;
+  }
+  (*sums)[0] += b * row0(held[0 / SUBGROUP % HELD]);
+  (*sums)[1] += b * row1(held[1 / SUBGROUP % HELD]);
+  if (ROWS > 2) {
+    (*sums)[2] += b * row2(held[2 / SUBGROUP % HELD]);
+    (*sums)[3] += b * row3(held[3 / SUBGROUP % HELD]);
+  }
+  if (ROWS > 4) {
+    (*sums)[4] += b * row4(held[4 / SUBGROUP % HELD]);
+    (*sums)[5] += b * row5(held[5 / SUBGROUP % HELD]);
+    (*sums)[6] += b * row6(held[6 / SUBGROUP % HELD]);
+    (*sums)[7] += b * row7(held[7 / SUBGROUP % HELD]);
+  }
+  if (ROWS > 8) {
+    (*sums)[8] += b * row8(held[8 / SUBGROUP % HELD]);
+    (*sums)[9] += b * row9(held[9 / SUBGROUP % HELD]);
+    (*sums)[10] += b * row10(held[10 / SUBGROUP % HELD]);
+    (*sums)[11] += b * row11(held[11 / SUBGROUP % HELD]);
+    (*sums)[12] += b * row12(held[12 / SUBGROUP % HELD]);
+    (*sums)[13] += b * row13(held[13 / SUBGROUP % HELD]);
+    (*sums)[14] += b * row14(held[14 / SUBGROUP % HELD]);
+    (*sums)[15] += b * row15(held[15 / SUBGROUP % HELD]);
+  }
+}

@@ -1,0 +1,268 @@
+// Convolution of an already padded NCHW input whose neighbouring columns are neighbours in the result, f32: for adapters
+// that run on a CPU, where a load costs as much as several multiply-adds (see matmul_subgroup).
+//
+// An implicit matrix product like conv_subgroup's, but a lane's four columns are four pixels of one row. Their taps of one
+// kernel row lie in a strip of KW + 3 numbers, which is loaded once, where conv_subgroup loads 4·KW. Where four does not
+// divide a row, its last quad overlaps the one before, and only the pixels of its own are stored.
+import package::common::bounds::bounded4;
+import package::common::grid::linear_workgroup;
+import package::common::rows::{HELD, ROWS, SUBGROUP, held_row, row_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
+import package::common::weights::{WeightLayout, weight};
+
+enable subgroups;
+
+// Quads of pixels per lane, 1 or 2; with 2, at most 8 rows.
+const QUADS: u32 = 1;
+// Kernel rows and columns (at most 8), so that the loops over them unroll.
+const KH: u32 = 3;
+const KW: u32 = 3;
+// Whether a tensor of the result's layout is added before the bounds.
+const RESIDUAL: bool = false;
+
+struct Args {
+  m: u32, group_ic: u32, groups: u32, // output and input channels of a group
+  x_offset: u32, x_image: u32, x_channel: u32, x_ky: u32, x_oy: u32, // input distance of an image, a channel, a kernel row, an output row
+  ow: u32, oh: u32, quads: u32, columns: u32, // output columns (at least 4) and rows; quads of a row, and of the batch
+  out_offset: u32, out_image: u32, out_channel: u32, out_oy: u32, out_ox: u32, // where pixels go
+  w_rows: u32, w_codes: u32, w_pairs: u32, w_bits: u32, w_scales: u32, w_zeros: u32, w_table: u32, w_group: u32, // see common/weights
+  tiles_m: u32, group_workgroups: u32,
+  bias: u32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+// Binding 2 is common/weights' own.
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read> residual: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
+
+fn weight_layout() -> WeightLayout {
+  return WeightLayout(args.w_rows, args.group_ic * KH * KW, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
+}
+
+// The channels of a tile, as a lane sees them.
+struct Rows { first: u32, lane: u32, group: u32 }
+
+// Weights of taps k to k + 3, of those that belong to a kernel row of which `left` are left.
+fn load_weights(rows: Rows, h: u32, k: u32, left: u32) -> vec4f {
+  let places = weight_layout();
+  // A row past the edge reads the last one instead, and is not stored.
+  let channel = rows.group * args.m + min(rows.first + held_row(h, rows.lane), args.m - 1);
+  var w = vec4f(weight(channel, k, places), 0, 0, 0);
+  if (left > 1) { w.y = weight(channel, k + 1, places); }
+  if (left > 2) { w.z = weight(channel, k + 2, places); }
+  if (left > 3) { w.w = weight(channel, k + 3, places); }
+  return w;
+}
+
+// What the taps of a kernel row see: numbers 0 to 3 of the strip in a, 4 to 7 in b, 8 to 10 in c.
+struct Strip {
+  a: vec4f, b: vec4f, c: vec4f,
+}
+
+fn load_strip(at: u32) -> Strip {
+  var s: Strip;
+  s.a = vec4f(x[at], x[at + 1], x[at + 2], x[at + 3]);
+  if (KW > 1) { s.b.x = x[at + 4]; }
+  if (KW > 2) { s.b.y = x[at + 5]; }
+  if (KW > 3) { s.b.z = x[at + 6]; }
+  if (KW > 4) { s.b.w = x[at + 7]; }
+  if (KW > 5) { s.c.x = x[at + 8]; }
+  if (KW > 6) { s.c.y = x[at + 9]; }
+  if (KW > 7) { s.c.z = x[at + 10]; }
+  return s;
+}
+
+fn sweep(acc: vec4f, near: vec4f, far: vec4f, s: Strip) -> vec4f {
+  // As products of matrices, which SwiftShader does component by component, so that sums stay in registers.
+  let s1 = vec4f(s.a.yzw, s.b.x);
+  let s2 = vec4f(s.a.zw, s.b.xy);
+  let s3 = vec4f(s.a.w, s.b.xyz);
+  if (KW == 1) { return acc + near.x * s.a; }
+  if (KW == 2) { return acc + mat2x4f(s.a, s1) * near.xy; }
+  if (KW == 3) { return acc + mat3x4f(s.a, s1, s2) * near.xyz; }
+  let sum = acc + mat4x4f(s.a, s1, s2, s3) * near;
+  let s5 = vec4f(s.b.yzw, s.c.x);
+  let s6 = vec4f(s.b.zw, s.c.xy);
+  if (KW == 4) { return sum; }
+  if (KW == 5) { return sum + far.x * s.b; }
+  if (KW == 6) { return sum + mat2x4f(s.b, s5) * far.xy; }
+  if (KW == 7) { return sum + mat3x4f(s.b, s5, s6) * far.xyz; }
+  return sum + mat4x4f(s.b, s5, s6, vec4f(s.b.w, s.c.xyz)) * far;
+}
+
+fn store(rows: Rows, quad: Quad, r: u32, acc: vec4f) {
+  let row = rows.first + row_of(r, rows.lane);
+  if (row >= args.m) { return; }
+  let channel = rows.group * args.m + row;
+  var v = acc;
+  if (args.bias != 0) { v += bias[channel]; }
+  let o = quad.out + channel * args.out_channel;
+  if (RESIDUAL) { v += vec4f(residual[o.x], residual[o.y], residual[o.z], residual[o.w]); }
+  v = bounded4(v, args.lo, args.hi);
+  if (quad.writes.x) { out[o.x] = v.x; }
+  if (quad.writes.y) { out[o.y] = v.y; }
+  if (quad.writes.z) { out[o.z] = v.z; }
+  if (quad.writes.w) { out[o.w] = v.w; }
+}
+
+// A quad of pixels: where its strips begin, where its pixels go, and which of these are its own.
+struct Quad {
+  strip: u32,
+  out: vec4u,
+  writes: vec4<bool>,
+}
+
+fn quad_at(column: u32, group: u32) -> Quad {
+  let quad = min(column, args.columns - 1);
+  let line = quad / args.quads;
+  let image = line / args.oh;
+  let oy = line - image * args.oh;
+  let wanted = 4 * (quad - line * args.quads);
+  let ox = min(wanted, args.ow - 4);
+  let pixels = ox + vec4u(0, 1, 2, 3);
+  return Quad(
+    args.x_offset + image * args.x_image + group * args.group_ic * args.x_channel + oy * args.x_oy + ox,
+    args.out_offset + image * args.out_image + oy * args.out_oy + pixels * args.out_ox,
+    (pixels >= vec4u(wanted)) & vec4<bool>(column < args.columns),
+  );
+}
+
+// Adds what one row of the kernel makes of one input channel.
+fn add_row(acc: ptr<function, array<vec4f, 16>>, rows: Rows, ic: u32, ky: u32, first: u32, second: u32) {
+  let k = (ic * KH + ky) * KW;
+  var near: array<vec4f, HELD>;
+  var far: array<vec4f, HELD>;
+  near[0] = load_weights(rows, 0, k, KW);
+  if (KW > 4) { far[0] = load_weights(rows, 0, k + 4, KW - 4); }
+  if (HELD > 1) {
+    near[1 % HELD] = load_weights(rows, 1, k, KW);
+    if (KW > 4) { far[1 % HELD] = load_weights(rows, 1, k + 4, KW - 4); }
+  }
+  let distance = ic * args.x_channel + ky * args.x_ky;
+  let s = load_strip(first + distance);
+  (*acc)[0] = sweep((*acc)[0], row0(near[0 / SUBGROUP % HELD]), row0(far[0 / SUBGROUP % HELD]), s);
+  (*acc)[1] = sweep((*acc)[1], row1(near[1 / SUBGROUP % HELD]), row1(far[1 / SUBGROUP % HELD]), s);
+  if (ROWS > 2) {
+    (*acc)[2] = sweep((*acc)[2], row2(near[2 / SUBGROUP % HELD]), row2(far[2 / SUBGROUP % HELD]), s);
+    (*acc)[3] = sweep((*acc)[3], row3(near[3 / SUBGROUP % HELD]), row3(far[3 / SUBGROUP % HELD]), s);
+  }
+  if (ROWS > 4) {
+    (*acc)[4] = sweep((*acc)[4], row4(near[4 / SUBGROUP % HELD]), row4(far[4 / SUBGROUP % HELD]), s);
+    (*acc)[5] = sweep((*acc)[5], row5(near[5 / SUBGROUP % HELD]), row5(far[5 / SUBGROUP % HELD]), s);
+  }
+  if (ROWS > 6) {
+    (*acc)[6] = sweep((*acc)[6], row6(near[6 / SUBGROUP % HELD]), row6(far[6 / SUBGROUP % HELD]), s);
+    (*acc)[7] = sweep((*acc)[7], row7(near[7 / SUBGROUP % HELD]), row7(far[7 / SUBGROUP % HELD]), s);
+  }
+  if (ROWS > 8) {
+    (*acc)[8] = sweep((*acc)[8], row8(near[8 / SUBGROUP % HELD]), row8(far[8 / SUBGROUP % HELD]), s);
+    (*acc)[9] = sweep((*acc)[9], row9(near[9 / SUBGROUP % HELD]), row9(far[9 / SUBGROUP % HELD]), s);
+  }
+  if (ROWS > 10) {
+    (*acc)[10] = sweep((*acc)[10], row10(near[10 / SUBGROUP % HELD]), row10(far[10 / SUBGROUP % HELD]), s);
+    (*acc)[11] = sweep((*acc)[11], row11(near[11 / SUBGROUP % HELD]), row11(far[11 / SUBGROUP % HELD]), s);
+  }
+  if (ROWS > 12) {
+    (*acc)[12] = sweep((*acc)[12], row12(near[12 / SUBGROUP % HELD]), row12(far[12 / SUBGROUP % HELD]), s);
+    (*acc)[13] = sweep((*acc)[13], row13(near[13 / SUBGROUP % HELD]), row13(far[13 / SUBGROUP % HELD]), s);
+  }
+  if (ROWS > 14) {
+    (*acc)[14] = sweep((*acc)[14], row14(near[14 / SUBGROUP % HELD]), row14(far[14 / SUBGROUP % HELD]), s);
+    (*acc)[15] = sweep((*acc)[15], row15(near[15 / SUBGROUP % HELD]), row15(far[15 / SUBGROUP % HELD]), s);
+  }
+  if (QUADS > 1) {
+    let t = load_strip(second + distance);
+    (*acc)[8] = sweep((*acc)[8], row0(near[0 / SUBGROUP % HELD]), row0(far[0 / SUBGROUP % HELD]), t);
+    (*acc)[9] = sweep((*acc)[9], row1(near[1 / SUBGROUP % HELD]), row1(far[1 / SUBGROUP % HELD]), t);
+    if (ROWS > 2) {
+      (*acc)[10] = sweep((*acc)[10], row2(near[2 / SUBGROUP % HELD]), row2(far[2 / SUBGROUP % HELD]), t);
+      (*acc)[11] = sweep((*acc)[11], row3(near[3 / SUBGROUP % HELD]), row3(far[3 / SUBGROUP % HELD]), t);
+    }
+    if (ROWS > 4) {
+      (*acc)[12] = sweep((*acc)[12], row4(near[4 / SUBGROUP % HELD]), row4(far[4 / SUBGROUP % HELD]), t);
+      (*acc)[13] = sweep((*acc)[13], row5(near[5 / SUBGROUP % HELD]), row5(far[5 / SUBGROUP % HELD]), t);
+    }
+    if (ROWS > 6) {
+      (*acc)[14] = sweep((*acc)[14], row6(near[6 / SUBGROUP % HELD]), row6(far[6 / SUBGROUP % HELD]), t);
+      (*acc)[15] = sweep((*acc)[15], row7(near[7 / SUBGROUP % HELD]), row7(far[7 / SUBGROUP % HELD]), t);
+    }
+  }
+}
+
+@compute @workgroup_size(SUBGROUP)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let linear = linear_workgroup(wg, count);
+  let group = linear / args.group_workgroups;
+  if (group >= args.groups) { return; }
+  let tile = linear % args.group_workgroups;
+  let rows = Rows(tile % args.tiles_m * ROWS, lane, group);
+  let column = tile / args.tiles_m * (QUADS * SUBGROUP) + lane;
+  let first = quad_at(column, group);
+  var second = first;
+  if (QUADS > 1) { second = quad_at(column + SUBGROUP, group); }
+
+  var acc = array<vec4f, 16>();
+  for (var ic = 0u; ic < args.group_ic; ic++) {
+    if (SUBGROUP != 4 || KH * KW > 12) {
+      for (var ky = 0u; ky < KH; ky++) { add_row(&acc, rows, ic, ky, first.strip, second.strip); }
+    } else {
+      // For SwiftShader, which merges all sums after every step of a loop. Others are slower then.
+      add_row(&acc, rows, ic, 0, first.strip, second.strip);
+      if (KH > 1) { add_row(&acc, rows, ic, 1, first.strip, second.strip); }
+      if (KH > 2) { add_row(&acc, rows, ic, 2, first.strip, second.strip); }
+      for (var ky = 3u; ky < KH; ky++) { add_row(&acc, rows, ic, ky, first.strip, second.strip); }
+    }
+  }
+
+  store(rows, first, 0, acc[0]);
+  store(rows, first, 1, acc[1]);
+  if (ROWS > 2) {
+    store(rows, first, 2, acc[2]);
+    store(rows, first, 3, acc[3]);
+  }
+  if (ROWS > 4) {
+    store(rows, first, 4, acc[4]);
+    store(rows, first, 5, acc[5]);
+  }
+  if (ROWS > 6) {
+    store(rows, first, 6, acc[6]);
+    store(rows, first, 7, acc[7]);
+  }
+  if (ROWS > 8) {
+    store(rows, first, 8, acc[8]);
+    store(rows, first, 9, acc[9]);
+  }
+  if (ROWS > 10) {
+    store(rows, first, 10, acc[10]);
+    store(rows, first, 11, acc[11]);
+  }
+  if (ROWS > 12) {
+    store(rows, first, 12, acc[12]);
+    store(rows, first, 13, acc[13]);
+  }
+  if (ROWS > 14) {
+    store(rows, first, 14, acc[14]);
+    store(rows, first, 15, acc[15]);
+  }
+  if (QUADS > 1) {
+    store(rows, second, 0, acc[8]);
+    store(rows, second, 1, acc[9]);
+    if (ROWS > 2) {
+      store(rows, second, 2, acc[10]);
+      store(rows, second, 3, acc[11]);
+    }
+    if (ROWS > 4) {
+      store(rows, second, 4, acc[12]);
+      store(rows, second, 5, acc[13]);
+    }
+    if (ROWS > 6) {
+      store(rows, second, 6, acc[14]);
+      store(rows, second, 7, acc[15]);
+    }
+  }
+}

@@ -1,0 +1,104 @@
+// Convolution of an already padded NCHW input, f32: for adapters that run on a CPU (see matmul_subgroup).
+//
+// An implicit matrix product: rows are output channels of one group, columns are output pixels flattened
+// over the batch, k runs over the taps (ic, ky, kx). Each lane owns four columns, whose addresses in the
+// input it works out once; a tap adds the same distance to all of them. Lanes 0..3 work out the distances
+// of the next four taps and the subgroup broadcasts them, so no table and no bounds check is needed.
+import package::common::grid::linear_workgroup;
+import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_row, row_of};
+import package::common::conv::{args, store, weight_layout, x};
+import package::common::weights::weight4;
+
+enable subgroups;
+
+
+// Arguments and bindings are common/conv's.
+
+// A row past the edge reads the last one instead, and is not stored.
+// Weights of taps past the last are zero.
+fn load_weights(row: u32, k: u32, group: u32) -> vec4f {
+  let w = weight4(group * args.m + min(row, args.m - 1), k, weight_layout());
+  return select(vec4f(), w, vec4u(k, k + 1, k + 2, k + 3) < vec4u(args.k));
+}
+
+fn load_x(at: vec4u, tap: u32) -> vec4f {
+  return vec4f(x[at.x + tap], x[at.y + tap], x[at.z + tap], x[at.w + tap]);
+}
+
+// Where the sums of a lane go.
+struct Place { row: u32, lane: u32, pixel: u32, group: u32, base: vec4u }
+
+fn store_row(at: Place, r: u32, sum: vec4f) {
+  store(at.row + row_of(r, at.lane), at.pixel, at.group, at.base, sum);
+}
+
+fn tap_distance(k: u32) -> u32 {
+  let ic = k / args.khw;
+  let in_kernel = k - ic * args.khw;
+  let ky = in_kernel / args.kw;
+  return ic * args.x_channel + ky * args.x_ky + (in_kernel - ky * args.kw) * args.x_kx;
+}
+
+@compute @workgroup_size(SUBGROUP)
+fn main(
+  @builtin(workgroup_id) wg: vec3u,
+  @builtin(num_workgroups) count: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let linear = linear_workgroup(wg, count);
+  let group = linear / args.group_workgroups;
+  if (group >= args.groups) { return; }
+  let tile = linear % args.group_workgroups;
+  let row = tile % args.tiles_m * ROWS;
+  let pixel = tile / args.tiles_m * (4 * SUBGROUP) + 4 * lane;
+
+  let p = min(vec4u(pixel, pixel + 1, pixel + 2, pixel + 3), vec4u(args.n - 1));
+  let image = p / args.ohw;
+  let in_image = p - image * args.ohw;
+  let oy = in_image / args.ow;
+  let ox = in_image - oy * args.ow;
+  let at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
+  var sums = array<vec4f, 16>();
+
+  let steps = (args.k + 3) / 4;
+  for (var i = 0u; i < steps; i++) {
+    let k = 4 * i;
+    let distance = tap_distance(min(k + lane % 4, args.k - 1));
+    var w: array<vec4f, HELD>;
+    w[0] = load_weights(row + held_row(0, lane), k, group);
+    if (HELD > 1) { w[1 % HELD] = load_weights(row + held_row(1, lane), k, group); }
+    if (HELD > 2) {
+      w[2 % HELD] = load_weights(row + held_row(2, lane), k, group);
+      w[3 % HELD] = load_weights(row + held_row(3, lane), k, group);
+    }
+    add_rows(&sums, w, mat4x4f(
+      load_x(at, subgroupBroadcast(distance, 0u)),
+      load_x(at, subgroupBroadcast(distance, 1u)),
+      load_x(at, subgroupBroadcast(distance, 2u)),
+      load_x(at, subgroupBroadcast(distance, 3u)),
+    ));
+  }
+
+  let o = image * args.out_image + oy * args.out_oy + ox * args.out_ox + args.out_offset;
+  let place = Place(row, lane, pixel, group, o);
+  store_row(place, 0, sums[0]);
+  store_row(place, 1, sums[1]);
+  store_row(place, 2, sums[2]);
+  store_row(place, 3, sums[3]);
+  if (ROWS > 4) {
+    store_row(place, 4, sums[4]);
+    store_row(place, 5, sums[5]);
+    store_row(place, 6, sums[6]);
+    store_row(place, 7, sums[7]);
+  }
+  if (ROWS > 8) {
+    store_row(place, 8, sums[8]);
+    store_row(place, 9, sums[9]);
+    store_row(place, 10, sums[10]);
+    store_row(place, 11, sums[11]);
+    store_row(place, 12, sums[12]);
+    store_row(place, 13, sums[13]);
+    store_row(place, 14, sums[14]);
+    store_row(place, 15, sums[15]);
+  }
+}
