@@ -75,8 +75,9 @@ async function linked(path: string): Promise<string> {
 }
 
 function generate(path: string, code: string): string {
-  // The reflection library parses neither `enable` of newer extensions nor subgroup types reliably; it needs neither.
-  const reflected = new WgslReflect(code.replace(/^\s*(enable|requires|diagnostic)[^;]*;/gm, ''));
+  // The reflection library parses neither `enable` of newer extensions nor subgroup types; it needs neither.
+  const known = code.replace(/\bsubgroup_matrix_\w+<[^>]*>/g, 'u32').replace(/\b(subgroupMatrix\w+)<[^>]*>/g, '$1');
+  const reflected = new WgslReflect(known.replace(/^\s*(enable|requires|diagnostic)[^;]*;/gm, ''));
   const entries = reflected.entry.compute;
   if (entries.length !== 1 || entries[0].name !== 'main')
     throw new Error('needs exactly one @compute entry named main');

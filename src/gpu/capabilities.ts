@@ -27,6 +27,8 @@ export interface Capabilities {
   uniformAlignment: number;
   /** Variants that were measured to be the fastest here; absent: kernels choose by rule. See `Gpu.useTuned`. */
   tuned?: TunedChoices | undefined;
+  /** Products by subgroup matrices, where they were asked for and the device has them; see `useSubgroupMatrices`. */
+  matrices?: MatrixProducts | undefined;
   /** What a plan's products are multiplied in; absent: float32. A plan's own, see `choosePrecision`. */
   precision?: Precision | undefined;
 }
@@ -34,7 +36,21 @@ export interface Capabilities {
 /** Choices that were measured, for kernels with several variants; `tunedChoices` makes them of a table. */
 export interface TunedChoices {
   /** What the kernel of that name takes at a shape, in the kernel's own form; undefined leaves it to its rule. */
-  choose<Plan>(kernel: string, adapter: Pick<Capabilities, 'kind' | 'subgroupSize'>, shape: object): Plan | undefined;
+  choose<Plan>(
+    kernel: string,
+    adapter: Pick<Capabilities, 'kind' | 'subgroupSize' | 'matrices'>,
+    shape: object,
+  ): Plan | undefined;
+}
+
+/** A kernel for products that is loaded where it was asked for alone: what the others need to know of it. */
+export interface MatrixProducts {
+  /** Takes what the tiled product takes. */
+  readonly shader: object;
+  /** The rule's choice of a cut, in the products' own form; undefined leaves a product to the other variants. */
+  choose<Cut>(adapter: Pick<Capabilities, 'kind' | 'subgroupSize'>, shape: object): Cut | undefined;
+  /** All cuts that the device can run. */
+  cuts<Cut>(shape: object): Cut[];
 }
 
 /** Where the choices for an adapter come from; undefined leaves all to the rules. */

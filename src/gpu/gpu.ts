@@ -5,11 +5,13 @@ import { PipelineCache } from './pipelines.ts';
 
 export interface OpenOptions {
   /** Leave these features off although the adapter has them (tests of the fallbacks). */
-  without?: readonly ('shader-f16' | 'subgroups' | 'timestamp-query' | 'immediates')[];
+  without?: readonly (GPUFeatureName | 'immediates')[];
   powerPreference?: GPUPowerPreference;
+  /** Taken where the adapter has them. Default `WANTED_FEATURES`; with experimental ones: `featuresWith`. */
+  features?: readonly GPUFeatureName[];
 }
 
-const WANTED_FEATURES = ['shader-f16', 'subgroups', 'timestamp-query'] as const;
+export const WANTED_FEATURES: readonly GPUFeatureName[] = ['shader-f16', 'subgroups', 'timestamp-query'];
 
 // Taken as high as the adapter goes: a model decides what it needs only after the device exists.
 const WANTED_LIMITS = [
@@ -61,10 +63,12 @@ export class Gpu {
     });
   }
 
-  static async open(entry: GPU, options: OpenOptions = {}): Promise<Gpu> {
-    const adapter = await entry.requestAdapter({ powerPreference: options.powerPreference ?? 'high-performance' });
+  static async open(
+    entry: GPU,
+    { without = [], features = WANTED_FEATURES, powerPreference = 'high-performance' }: OpenOptions = {},
+  ): Promise<Gpu> {
+    const adapter = await entry.requestAdapter({ powerPreference });
     if (!adapter) throw new NoAdapterError('WebGPU found no adapter on this machine');
-    const without: readonly string[] = options.without ?? [];
     const requiredLimits: Record<string, number> = {};
     for (const limit of WANTED_LIMITS) {
       // Browsers of today lack the newest ones.
@@ -72,9 +76,7 @@ export class Gpu {
     }
     const device = await adapter.requestDevice({
       label: 'wgslim',
-      requiredFeatures: WANTED_FEATURES.filter(
-        (feature) => adapter.features.has(feature) && !without.includes(feature),
-      ),
+      requiredFeatures: features.filter((feature) => adapter.features.has(feature) && !without.includes(feature)),
       requiredLimits,
     });
     const languageFeatures = new Set<string>(entry.wgslLanguageFeatures ?? []);

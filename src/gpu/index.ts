@@ -1,7 +1,8 @@
 /** `wgslim/gpu`: device, buffers, pipelines and recorded plans. Knows nothing of networks, and runs in browsers too. */
 export { BufferPool, type BufferSlice, type BufferStatistics, USAGE, wholeBuffer } from './buffers.ts';
-export type { Capabilities, Precision, TunedChoices, TunedSource } from './capabilities.ts';
+export type { Capabilities, MatrixProducts, Precision, TunedChoices, TunedSource } from './capabilities.ts';
 export * from './errors.ts';
+export { type Experimental, featuresWith, type MatrixConfig, readMatrixConfigs } from './experimental.ts';
 export { Gpu, type OpenOptions } from './gpu.ts';
 export { PipelineCache } from './pipelines.ts';
 export {

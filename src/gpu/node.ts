@@ -2,11 +2,12 @@
 import { existsSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { NoAdapterError } from './errors.ts';
+import { type Experimental, featuresWith } from './experimental.ts';
 import { Gpu, type OpenOptions } from './gpu.ts';
 import { patientWait } from './patience.node.ts';
 import { unpackSwiftShader } from './swiftshader.node.ts';
 
-export interface NodeOpenOptions extends OpenOptions {
+export interface NodeOpenOptions extends Omit<OpenOptions, 'features'> {
   /**
    * `system`: an adapter of the machine's own Vulkan, Metal or D3D12. `swiftshader`: the embedded software adapter.
    * `auto`: the first, or else the second. The environment variable WGSLIM_ADAPTER sets the default.
@@ -19,6 +20,8 @@ export interface NodeOpenOptions extends OpenOptions {
    * workers would inherit the low one.
    */
   keepPriority?: boolean;
+  /** Features that WebGPU has not settled, where the adapter has them. */
+  experimental?: readonly Experimental[] | undefined;
 }
 
 export interface NodeGpu {
@@ -79,15 +82,17 @@ async function tryOpen(options: NodeOpenOptions): Promise<Gpu | undefined> {
   for (const [name, value] of Object.entries(globals)) {
     if (!(name in globalThis)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
   }
-  const toggles = [
-    'disable-dawn-features=timestamp_quantization',
-    `enable-dawn-features=vulkan_enable_f16_on_nvidia${options.disableRobustness ? ',disable_robustness' : ''}`,
-  ];
+  const { experimental = [] } = options;
+  const features = featuresWith(experimental);
+  const enabled = ['vulkan_enable_f16_on_nvidia'];
+  if (options.disableRobustness) enabled.push('disable_robustness');
+  if (experimental.length > 0) enabled.push('allow_unsafe_apis');
+  const toggles = ['disable-dawn-features=timestamp_quantization', `enable-dawn-features=${enabled.join()}`];
   // Mesa warns on stderr where this is unset.
   process.env.XDG_RUNTIME_DIR ??= '/tmp';
   const entry = create(toggles);
   try {
-    const gpu = await Gpu.open(entry, options);
+    const gpu = await Gpu.open(entry, { ...options, features });
     instances.set(gpu, entry);
     if (gpu.capabilities.kind === 'cpu') gpu.patience = patientWait();
     if (gpu.capabilities.kind === 'cpu' && !options.keepPriority) {

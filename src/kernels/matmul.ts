@@ -4,6 +4,7 @@ import {
   type Adapter,
   cutProduct,
   inHalf,
+  type MatrixVariant,
   type ProductVariant,
   splitSum,
   type TileCount,
@@ -40,7 +41,10 @@ export interface MatmulCall {
   label?: string;
 }
 
-export interface MatmulPlan extends TileCount {
+/** How a product is cut into tiles. */
+export type MatmulCut = TileCount<ProductVariant | MatrixVariant>;
+
+export interface MatmulPlan extends MatmulCut {
   /** Computes the transpose out^T = b^T·a^T instead: the same numbers in tiles that fit better. */
   swap: boolean;
   splits: number;
@@ -65,6 +69,8 @@ export interface ProductShape {
 export function planMatmul(adapter: Adapter, shape: ProductShape): MatmulPlan {
   const tuned = adapter.tuned?.choose<MatmulPlan>('product', adapter, shape);
   if (tuned) return tuned;
+  const byMatrices = adapter.matrices?.choose<MatmulCut>(adapter, shape);
+  if (byMatrices) return splitProduct(adapter, shape, byMatrices, false);
   const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS);
   const swapped = cutProduct(adapter, shape.n, shape.m, LEAST_ROWS);
   const swap = swapped.cost < straight.cost;
@@ -79,7 +85,7 @@ export const LEAST_ROWS = 1;
 export function splitProduct(
   adapter: Adapter,
   { k, batches = 1 }: ProductShape,
-  cut: TileCount,
+  cut: MatmulCut,
   swap: boolean,
 ): MatmulPlan {
   const tiles = cut.tilesM * cut.tilesN * batches;
@@ -91,7 +97,7 @@ export function splitProduct(
  * Terms that a part of a split sum has at least. On a CPU adapter the parts' own dispatch and their sum cost some 40 µs:
  * what a tile takes for 18000 terms of a row, with the loads of its columns counted as ten rows.
  */
-function leastShare(variant: ProductVariant): number {
+function leastShare(variant: MatmulCut['variant']): number {
   return variant.kind === 'subgroup' ? Math.ceil(18000 / (variant.rows + 10)) : 256;
 }
 
@@ -145,11 +151,7 @@ function dispatch(
   call: MatmulCall & { alpha: number; beta: number; lo: number; hi: number; label: string },
   outSplit: number,
 ): void {
-  const { k, batches = 1, bias, alpha, beta, lo, hi } = call;
-  const [m, n] = plan.swap ? [call.n, call.m] : [call.m, call.n];
-  const [a, b] = plan.swap ? [transpose(call.b), transpose(call.a)] : [call.a, call.b];
-  const out = plan.swap ? transpose(call.out) : call.out;
-  const [biasM, biasN] = plan.swap ? [bias?.columnStride, bias?.rowStride] : [bias?.rowStride, bias?.columnStride];
+  const { m, n, k, batches = 1, a, b, out, bias, alpha, beta, lo, hi } = plan.swap ? transposed(call) : call;
   // A workgroup is one tile: on a CPU adapter, a subgroup of its own, so that no subgroup idles over the edge.
   const planeGroups = plan.tilesM * plan.tilesN;
   const shared = {
@@ -170,8 +172,8 @@ function dispatch(
       out_batch: out.batchStride ?? 0,
       out_m: out.rowStride,
       out_n: out.columnStride,
-      bias_m: biasM ?? 0,
-      bias_n: biasN ?? 0,
+      bias_m: bias?.rowStride ?? 0,
+      bias_n: bias?.columnStride ?? 0,
       k_chunk: plan.kChunk,
       splits: plan.splits,
       out_split: outSplit,
@@ -197,11 +199,23 @@ function dispatch(
       operands,
       tunables: { ...subgroupTunables(variant), VECTOR_A, VECTOR_B },
     });
+  } else if (variant.kind === 'matrices') {
+    recorder.dispatch(recorder.capabilities.matrices!.shader as MatmulShader, {
+      ...shared,
+      tunables: variant.tunables,
+    });
   } else {
     const Tile4 = variant.half ? 'vec4h' : 'vec4f';
     recorder.dispatch(matmulTiledShader, { ...shared, tunables: { ...tiledTunables(variant), Tile4 } });
   }
 }
+
+/** As `MatrixProducts` promises it, with tunables of its own. */
+type MatmulShader = Omit<typeof matmulTiledShader, 'constants' | 'aliases' | 'overrides'> & {
+  constants: Record<Exclude<keyof MatrixVariant['tunables'], 'Component'>, { type: string; value: string }>;
+  aliases: { Component: { value: string } };
+  overrides: Record<never, { type: string }>;
+};
 
 export function subgroupTunables(variant: Extract<ProductVariant, { kind: 'subgroup' }>) {
   return { SUBGROUP: variant.subgroup, ROWS: variant.rows };
@@ -216,6 +230,11 @@ function inWholeVectors(
   return columnStride === 1 && steps.every((step) => step % 4 === 0);
 }
 
-function transpose(view: MatrixView): MatrixView {
+function transposed<Call extends MatmulCall>(call: Call): Call {
+  const { m, n, a, b, out, bias } = call;
+  return { ...call, m: n, n: m, a: transpose(b), b: transpose(a), out: transpose(out), bias: bias && transpose(bias) };
+}
+
+function transpose<View extends Pick<MatrixView, 'rowStride' | 'columnStride'>>(view: View): View {
   return { ...view, rowStride: view.columnStride, columnStride: view.rowStride };
 }

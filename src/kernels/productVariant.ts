@@ -1,7 +1,7 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
 
 /** What the choice of a product's variant depends on. */
-export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'tuned' | 'precision'>;
+export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'tuned' | 'precision' | 'matrices'>;
 
 /**
  * How a product of m rows and n columns is cut into tiles.
@@ -14,8 +14,27 @@ export type ProductVariant =
   | { kind: 'subgroup'; subgroup: number; rows: 1 | 2 | 4 | 8 | 16 }
   | { kind: 'tiled'; tm: number; tn: number; half?: boolean };
 
-export interface TileCount {
-  variant: ProductVariant;
+type MatrixTunable =
+  | `${'SUBGROUPS' | 'MATRICES'}_${'M' | 'N'}`
+  | 'M'
+  | 'N'
+  | 'K'
+  | 'LANES'
+  | 'K_STEP'
+  | 'PADDING'
+  | 'STORING';
+
+/** One tile of `rows` x `columns` per workgroup, by subgroup matrices; see matmulMatrices.ts. */
+export interface MatrixVariant {
+  kind: 'matrices';
+  rows: number;
+  columns: number;
+  /** Of shaders/matrices/matmul_matrices.wgsl. */
+  tunables: { readonly Component: 'f16' | 'f32' } & Readonly<Record<MatrixTunable, number>>;
+}
+
+export interface TileCount<Variant = ProductVariant> {
+  variant: Variant;
   tilesM: number;
   tilesN: number;
   /** Time in arbitrary units, to compare cuts of one adapter. */

@@ -12,10 +12,11 @@ const VERSION = 1;
 
 /** Names an adapter with its driver; what was measured on one says nothing of another. */
 export function adapterKey(
-  { kind, name, vendor, architecture, driver, subgroupSize, f16 }: Capabilities,
+  { kind, name, vendor, architecture, driver, subgroupSize, f16, matrices }: Capabilities,
   processor = '',
 ): string {
-  return JSON.stringify([VERSION, kind, name, vendor, architecture, driver, subgroupSize ?? 0, f16, processor]);
+  const features = [subgroupSize ?? 0, f16, processor, ...(matrices ? ['subgroup-matrix'] : [])];
+  return JSON.stringify([VERSION, kind, name, vendor, architecture, driver, ...features]);
 }
 
 /** Entries out of JSON that somebody else may have written: none but texts by texts, of reasonable length. */

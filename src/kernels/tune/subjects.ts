@@ -18,8 +18,8 @@ export function subjectOf(key: string, adapter: Adapter): TuneSubject | undefine
   const make = parsed && makers[parsed.kernel];
   if (!make) return undefined;
   // The table must not stand in the way of what the rule would take.
-  const { kind, subgroupSize } = adapter;
-  const subject = make(parsed.dims, subgroupSize === undefined ? { kind } : { kind, subgroupSize });
+  const { kind, subgroupSize, matrices } = adapter;
+  const subject = make(parsed.dims, { kind, ...(subgroupSize !== undefined && { subgroupSize }), matrices });
   return subject?.key === key ? subject : undefined;
 }
 

@@ -7,8 +7,8 @@ import { type ConvGeometry, type FloatConvPlan, STRIPS, WINOGRAD } from '../conv
 import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
-import { LEAST_ROWS, type MatmulPlan, type ProductShape, planMatmul, splitProduct } from '../matmul.ts';
-import { inHalf, type ProductVariant, productCuts, type TileCount } from '../productVariant.ts';
+import { LEAST_ROWS, type MatmulCut, type MatmulPlan, type ProductShape, planMatmul, splitProduct } from '../matmul.ts';
+import { inHalf, productCuts, type TileCount } from '../productVariant.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
 import { areStripsFaster, stripTiles } from '../stripsChoice.ts';
@@ -16,7 +16,7 @@ import { type ConvTiles, DIRECT_CONV, planConv } from '../validConv.ts';
 import { isWinogradFaster, suitsWinograd } from '../winogradChoice.ts';
 import { lengthClass, shapeKey } from './keys.ts';
 
-export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize'>;
+export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'matrices'>;
 
 /** Of a key: what was measured with half precision among the variants says nothing where that will not do. */
 const halfKey = (half: boolean | undefined) => (half ? { h: 1 } : undefined);
@@ -46,14 +46,15 @@ export const product: Variants<ProductShape, MatmulPlan> = {
     return shapeKey('product', { ...dims, ar: aRows ? 1 : 0, br: bRows ? 1 : 0, ...halfKey(half) });
   },
   /**
-   * Every cut of the product, and of its transpose (`s`), with the split of the rule, with none (`/1`) and with about
-   * twice as many (`/2`).
+   * Every cut of the product, and of its transpose (`s`; not by subgroup matrices), with the split of the rule, with none
+   * (`/1`) and with about twice as many (`/2`).
    */
   candidates(adapter, shape) {
     const { m, n, half } = shape;
     const cuts = [
       ...withHalf(plausibleCuts(adapter, m, n, LEAST_ROWS), half).map((cut) => ({ cut, swap: false })),
       ...withHalf(plausibleCuts(adapter, n, m, LEAST_ROWS), half).map((cut) => ({ cut, swap: true })),
+      ...(adapter.matrices?.cuts<MatmulCut>(shape) ?? []).map((cut) => ({ cut, swap: false })),
     ];
     const candidates = cuts.flatMap(({ cut, swap }) => {
       const id = `${variantId(cut.variant)}${swap ? 's' : ''}`;
@@ -184,8 +185,14 @@ function plausibleCuts(adapter: Adapter, m: number, n: number, least?: number): 
   return cuts.filter(({ cost }) => cost <= 3 * cheapest);
 }
 
-/** `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16, `t16x16f16` for that in half precision. */
-export function variantId(variant: ProductVariant): string {
+/**
+ * `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16, `t16x16f16` for that in half precision,
+ * `m64x64f16` for tiles of 64 x 64 by subgroup matrices.
+ */
+export function variantId(variant: MatmulCut['variant']): string {
   if (variant.kind === 'subgroup') return `r${variant.rows}`;
+  if (variant.kind === 'matrices') {
+    return `m${variant.rows}x${variant.columns}${variant.tunables.Component === 'f16' ? 'f16' : ''}`;
+  }
   return `t${variant.tm}x${variant.tn}${variant.half ? 'f16' : ''}`;
 }
