@@ -40,7 +40,9 @@ interface ListedConfig {
 export function readMatrixConfigs(device: Pick<GPUDevice, 'features' | 'adapterInfo'>): MatrixConfig[] {
   const has = (feature: string) => device.features.has(feature as GPUFeatureName);
   if (!has(FEATURES['subgroup-matrix']) || !has('subgroups')) return [];
-  const { subgroupMatrixConfigs = [] } = device.adapterInfo as { subgroupMatrixConfigs?: readonly ListedConfig[] };
+  const { subgroupMatrixConfigs = [] } = (device.adapterInfo ?? {}) as {
+    subgroupMatrixConfigs?: readonly ListedConfig[];
+  };
   return [...subgroupMatrixConfigs].flatMap(({ componentType: component, resultComponentType, M: m, N: n, K: k }) => {
     if (resultComponentType !== 'f32') return [];
     if (component === 'f32' || (component === 'f16' && has('shader-f16'))) return [{ component, m, n, k }];

@@ -93,12 +93,15 @@ export function splitProduct(
   return { ...cut, swap, splits, kChunk: share };
 }
 
+/** Terms that a part of a split sum has at least, on a GPU. */
+export const LEAST_SHARE = 256;
+
 /**
  * Terms that a part of a split sum has at least. On a CPU adapter the parts' own dispatch and their sum cost some 40 µs:
  * what a tile takes for 18000 terms of a row, with the loads of its columns counted as ten rows.
  */
 function leastShare(variant: MatmulCut['variant']): number {
-  return variant.kind === 'subgroup' ? Math.ceil(18000 / (variant.rows + 10)) : 256;
+  return variant.kind === 'subgroup' ? Math.ceil(18000 / (variant.rows + 10)) : LEAST_SHARE;
 }
 
 /** A row-major matrix, or its transpose, as a view. */

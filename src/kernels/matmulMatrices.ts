@@ -5,7 +5,7 @@
 import { type MatrixConfig, readMatrixConfigs } from '../gpu/experimental.ts';
 import type { Gpu } from '../gpu/gpu.ts';
 import { matmulMatricesShader } from './generated/matrices.ts';
-import type { MatmulCut, ProductShape } from './matmul.ts';
+import { LEAST_SHARE, type MatmulCut, type ProductShape } from './matmul.ts';
 import { type Adapter, busyWorkgroups, type MatrixVariant } from './productVariant.ts';
 
 /** What tiles depend on. */
@@ -74,7 +74,7 @@ function chooseCut(
 }
 
 /** Of half precision first, where that will do. */
-export function matrixCuts(device: MatrixDevice, { m, n, half }: ProductShape): TileOfMatrices[] {
+export function matrixCuts(device: MatrixDevice, { m, n, k, batches = 1, half }: ProductShape): TileOfMatrices[] {
   const components = half ? (['f16', 'f32'] as const) : (['f32'] as const);
   return components.flatMap((component) =>
     TILES.flatMap((tile) => {
@@ -82,10 +82,11 @@ export function matrixCuts(device: MatrixDevice, { m, n, half }: ProductShape): 
       if (!variant) return [];
       const { rows, columns } = variant;
       const [tilesM, tilesN] = [Math.ceil(m / rows), Math.ceil(n / columns)];
-      // A product takes as long as its operands' rows and columns, by the balance that is usual of arithmetic and memory.
-      const work = rows * columns + 64 * (rows + columns);
-      // Fewer tiles than a quarter of what keeps a GPU busy take as long as so many.
-      const cost = Math.max(tilesM * tilesN, busyWorkgroups({ kind: 'gpu' }) / 4) * work;
+      // A number that is loaded takes as long as 64 products.
+      const work = tilesM * tilesN * (rows * columns + 64 * (rows + columns));
+      // With the parts that the sum can be split into; fewer than a quarter of what keeps a GPU busy leave it idle.
+      const parts = tilesM * tilesN * batches * Math.max(1, Math.floor(k / LEAST_SHARE));
+      const cost = work * Math.max(1, busyWorkgroups({ kind: 'gpu' }) / 4 / parts);
       return [{ variant, tilesM, tilesN, cost }];
     }),
   );

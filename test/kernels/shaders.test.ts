@@ -16,7 +16,10 @@ for (const file of files) {
 }
 
 /** What `enable` in a shader asks of the device. */
-const FEATURES: Readonly<Record<string, string>> = { f16: 'shader-f16', subgroups: 'subgroups' };
+const FEATURES: Readonly<Record<string, string>> = {
+  f16: 'shader-f16',
+  chromium_experimental_subgroup_matrix: 'chromium-experimental-subgroup-matrix',
+};
 
 describe('every shader compiles with its own tunables', () => {
   it.for(shaders.map((shader) => [shader.name, shader] as const))('%s', async ([, shader], { skip }) => {

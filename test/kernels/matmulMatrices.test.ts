@@ -1,0 +1,405 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+import { type MatrixConfig, readMatrixConfigs } from '../../src/gpu/experimental.ts';
+import type { Gpu } from '../../src/gpu/gpu.ts';
+import { DirectRecorder } from '../../src/kernels/direct.ts';
+import { matmulMatricesShader } from '../../src/kernels/generated/matrices.ts';
+import type { Recorder } from '../../src/kernels/kernel.ts';
+import { type MatmulCall, matmul, matrix, type ProductShape, planMatmul } from '../../src/kernels/matmul.ts';
+import {
+  type MatrixDevice,
+  matrixCuts,
+  matrixProducts,
+  useSubgroupMatrices,
+} from '../../src/kernels/matmulMatrices.ts';
+import type { Adapter } from '../../src/kernels/productVariant.ts';
+import { specialise } from '../../src/kernels/specialise.ts';
+import { tuneSubject } from '../../src/kernels/tune/measure.ts';
+import { adapterKey } from '../../src/kernels/tune/store.ts';
+import { subjectOf } from '../../src/kernels/tune/subjects.ts';
+import { product, tunedChoices, variantId } from '../../src/kernels/tune/variants.ts';
+import { emulatingMatrices } from '../support/emulatedMatrices.ts';
+import { testGpu } from '../support/gpu.ts';
+import { nullGpu } from '../support/nullGpu.ts';
+import { randomFloats } from '../support/numbers.ts';
+import { findRaces } from '../support/races.ts';
+import { matMul, transpose } from '../support/reference/products.ts';
+import { type Array64, array64 } from '../support/reference/reference.ts';
+
+const config = (component: 'f16' | 'f32', m: number, n: number, k: number): MatrixConfig => ({ component, m, n, k });
+const ONE = { m: 1, n: 1, k: 1 };
+/** Sizes as adapters are known to list them, and with three different lengths. */
+const F16 = [
+  [16, 16, 16],
+  [16, 8, 16],
+  [16, 8, 8],
+  [8, 16, 16],
+  [8, 8, 8],
+].map(([m, n, k]) => config('f16', m!, n!, k!));
+const F32 = [config('f32', 8, 8, 8), config('f32', 16, 8, 4)];
+const deviceWith = (...configs: MatrixConfig[]): MatrixDevice => ({ configs, lanes: 32, maxInvocations: 256 });
+
+describe('subgroup matrices, as the null backend compiles them', () => {
+  let gpu: Gpu;
+  beforeAll(async () => {
+    gpu = await nullGpu();
+  });
+
+  it.for([...F16, ...F32])('every tile of $component, $m x $n x $k', async (only, { skip }) => {
+    const hasMatrices = gpu.device.features.has('chromium-experimental-subgroup-matrix' as GPUFeatureName);
+    if (!hasMatrices) skip('the null backend has no subgroup matrices');
+    let compiled = 0;
+    for (const lanes of [16, 32, 64]) {
+      const { maxInvocations } = gpu.capabilities;
+      for (const { variant } of matrixCuts({ configs: [only], lanes, maxInvocations }, { ...ONE, half: true })) {
+        const { SUBGROUPS_M, SUBGROUPS_N } = variant.tunables;
+        // Workgroups must be whole numbers of the largest subgroups, which have 128 lanes here.
+        if ((SUBGROUPS_M * SUBGROUPS_N * lanes) % 128 !== 0) continue;
+        await gpu.pipelines.compile(specialise(matmulMatricesShader, variant.tunables));
+        compiled++;
+      }
+    }
+    gpu.throwIfLost();
+    // The widest tile alone, all five, and all but the widest.
+    expect(compiled).toBe(1 + 5 + 4);
+  });
+});
+
+/** The recorder of a GPU with these matrices, which computes them by ordinary means. */
+function emulating(recorder: DirectRecorder, device: MatrixDevice, half: boolean, options: Emulation = {}): Recorder {
+  const { lanes = device.lanes, tuned } = options;
+  const products = matrixProducts(device);
+  const matrices = { ...products, shader: emulatingMatrices(matmulMatricesShader, lanes) };
+  const precision = half ? ('f16' as const) : undefined;
+  return {
+    capabilities: { ...recorder.capabilities, kind: 'gpu', subgroupSize: 32, precision, matrices, tuned },
+    dispatch: (shader, call) => recorder.dispatch(shader, call),
+    temporary: (dtype, elements, label) => recorder.temporary(dtype, elements, label),
+  };
+}
+
+interface Emulation {
+  /** Of a subgroup, where it has less than the most. */
+  lanes?: number;
+  tuned?: ReturnType<typeof tunedChoices>;
+}
+
+/** A choice of this variant, whatever the shape. */
+const always = (id: string): ReturnType<typeof tunedChoices> => ({
+  choose<Plan>(kernel: string, adapter: Adapter, shape: object) {
+    if (kernel !== 'product') return undefined;
+    const found = product.candidates(adapter, shape as ProductShape).find((candidate) => candidate.id === id);
+    if (!found) throw new Error(`There is no variant ${id}`);
+    return found.value as Plan;
+  },
+});
+
+interface Case {
+  m: number;
+  n: number;
+  k: number;
+  ta?: boolean;
+  tb?: boolean;
+  batches?: number;
+  /** Strides of the bias, rows first; none without. */
+  bias?: [number, number];
+}
+
+/** 0.5·a·b + 2·bias within [lo, hi], and the largest error through what rounding may come to. */
+async function worstOf(
+  { m, n, k, ta = false, tb = false, batches = 1, bias }: Case,
+  component: 'f16' | 'f32',
+  recorderOf: (recorder: DirectRecorder) => Recorder,
+  [lo, hi] = [-1.5, 2],
+): Promise<number> {
+  const recorder = new DirectRecorder(await testGpu());
+  const [a, b] = [randomFloats(1, batches * m * k), randomFloats(2, batches * k * n)];
+  const added = randomFloats(3, Math.max(m, n));
+  const out = recorder.temporary('f32', batches * m * n);
+  const call: MatmulCall = {
+    ...{ m, n, k, batches, alpha: 0.5, beta: 2, lo, hi },
+    a: { ...matrix(recorder.upload('f32', a), ta ? m : k, ta), batchStride: m * k },
+    b: { ...matrix(recorder.upload('f32', b), tb ? k : n, tb), batchStride: k * n },
+    out: { ...matrix(out, n), batchStride: m * n },
+    ...(bias && { bias: { operand: recorder.upload('f32', added), rowStride: bias[0], columnStride: bias[1] } }),
+  };
+  matmul(recorderOf(recorder), call);
+  await recorder.run();
+  const actual = await recorder.read(out);
+  recorder.dispose();
+  let worst = 0;
+  for (let batch = 0; batch < batches; batch++) {
+    const part = (all: Float32Array, size: number) => all.subarray(batch * size, (batch + 1) * size);
+    const sumsOf = (change: (value: number) => number) => {
+      const [left, right] = [part(a, m * k).map(change), part(b, k * n).map(change)];
+      return matMul(oriented(left, m, k, ta), oriented(right, k, n, tb)).data;
+    };
+    const [sums, magnitudes] = [sumsOf((value) => value), sumsOf(Math.abs)];
+    sums.forEach((sum, i) => {
+      const [row, column] = [Math.floor(i / n), i % n];
+      const more = bias ? 2 * added[row * bias[0] + column * bias[1]]! : 0;
+      const expected = Math.min(hi, Math.max(lo, 0.5 * sum + more));
+      const bound = 0.5 * sumBound(k, magnitudes[i]!, component) + 2 ** -22 * (magnitudes[i]! + Math.abs(more));
+      const error = Math.abs(actual[batch * m * n + i]! - expected);
+      worst = Math.max(worst, Number.isNaN(error) ? Number.POSITIVE_INFINITY : error / bound);
+    });
+  }
+  return worst;
+}
+
+function oriented(values: Float32Array, rows: number, columns: number, isTransposed: boolean): Array64 {
+  return isTransposed ? transpose(array64([columns, rows], values)) : array64([rows, columns], values);
+}
+
+/**
+ * What a sum of `terms` products may be off by (docs/precision.md). Both operands are rounded to half, relative by 2^-11
+ * or, below 2^-14, by 2^-25 (of factors up to 1); their products are float32 numbers, the sums are rounded to float32.
+ */
+function sumBound(terms: number, magnitude: number, component: 'f16' | 'f32'): number {
+  const rounded = component === 'f16' ? ((1 + 2 ** -11) ** 2 - 1) * magnitude + terms * 2 ** -23.9 : 0;
+  return rounded + (terms + 8) * 2 ** -24 * (magnitude + rounded);
+}
+
+const HAS_HALF = (await testGpu()).capabilities.f16;
+const components = HAS_HALF ? (['f16', 'f32'] as const) : (['f32'] as const);
+
+describe.each(components)('products of %s by subgroup matrices, emulated', (component) => {
+  const half = component === 'f16';
+  const [whole, oblong] = half ? [F16[0]!, F16[2]!] : [F32[0]!, F32[1]!];
+  const suffix = half ? 'f16' : '';
+
+  const cases: Case[] = [
+    { m: 1, n: 1, k: 1 },
+    { m: 37, n: 45, k: 51 },
+    { m: 100, n: 3, k: 70, tb: true, bias: [0, 1] },
+    { m: 5, n: 130, k: 64, ta: true, bias: [1, 0] },
+    { m: 70, n: 66, k: 33, ta: true, tb: true, bias: [0, 1] },
+    { m: 65, n: 64, k: 32 },
+    { m: 9, n: 20, k: 17, batches: 3, bias: [0, 1] },
+    { m: 2, n: 3, k: 700, tb: true, bias: [0, 1] },
+    { m: 3, n: 2, k: 520, batches: 2 },
+  ];
+
+  it.each(cases)('%j', async (shape) => {
+    const tuned = always(`m64x64${suffix}`);
+    expect(
+      await worstOf(shape, component, (recorder) => emulating(recorder, deviceWith(whole), half, { tuned })),
+    ).toBeLessThan(1);
+  });
+
+  it.each(['m32x128', 'm128x32', 'm64x128', 'm128x128'])(
+    'in tiles of %s, of matrices with three lengths',
+    async (tile) => {
+      const tuned = always(`${tile}${suffix}`);
+      const shape: Case = { m: 131, n: 133, k: 35, tb: true, bias: [0, 1] };
+      expect(
+        await worstOf(shape, component, (recorder) => emulating(recorder, deviceWith(oblong), half, { tuned })),
+      ).toBeLessThan(1);
+    },
+  );
+
+  it('where subgroups are smaller than the largest', async () => {
+    const options = { lanes: 8, tuned: always(`m64x64${suffix}`) };
+    const shape: Case = { m: 37, n: 45, k: 51, ta: true };
+    expect(
+      await worstOf(shape, component, (recorder) => emulating(recorder, deviceWith(whole), half, options)),
+    ).toBeLessThan(1);
+  });
+
+  it('split sums are those of as many parts', async () => {
+    const recorder = new DirectRecorder(await testGpu());
+    const { capabilities } = emulating(recorder, deviceWith(whole), half);
+    expect(planMatmul(capabilities, { m: 20, n: 20, k: 1100, half })).toMatchObject({
+      variant: { kind: 'matrices' },
+      splits: 4,
+    });
+    expect(
+      await worstOf({ m: 20, n: 20, k: 1100, bias: [0, 1] }, component, (direct) =>
+        emulating(direct, deviceWith(whole), half),
+      ),
+    ).toBeLessThan(1);
+    recorder.dispose();
+  });
+
+  it('is the bias where there is nothing to sum, and lets a NaN through its bounds, in its row alone', async () => {
+    const recorder = new DirectRecorder(await testGpu());
+    const [m, n, k] = [5, 7, 20];
+    const values = randomFloats(4, m * k);
+    values[k] = Number.NaN;
+    const [out, plain] = [recorder.temporary('f32', m * n), recorder.temporary('f32', 6)];
+    const emulated = emulating(recorder, deviceWith(whole), half, { tuned: always(`m64x64${suffix}`) });
+    const [a, b] = [recorder.upload('f32', values), recorder.upload('f32', randomFloats(5, k * n))];
+    matmul(emulated, { ...{ m, n, k, lo: 0, a: matrix(a, k), b: matrix(b, n), out: matrix(out, n) } });
+    const bias = { operand: recorder.upload('f32', Float32Array.of(1, 2)), rowStride: 1, columnStride: 0 };
+    matmul(emulated, { ...{ m: 2, n: 3, k: 0, a: matrix(a, 0), b: matrix(b, 3), out: matrix(plain, 3), bias } });
+    await recorder.run();
+    const areNaN = Array.from(await recorder.read(out), Number.isNaN);
+    expect(areNaN).toEqual(Array.from({ length: m * n }, (_, i) => i >= n && i < 2 * n));
+    expect([...(await recorder.read(plain))]).toEqual([1, 1, 1, 2, 2, 2]);
+    recorder.dispose();
+  });
+});
+
+describe('workgroup memory of subgroup matrices', () => {
+  const shader = emulatingMatrices(matmulMatricesShader, 2);
+  const tunables = {
+    ...{ LANES: 2, M: 2, N: 2, K: 2, SUBGROUPS_M: 2, SUBGROUPS_N: 2, MATRICES_M: 1, MATRICES_N: 2 },
+    ...{ K_STEP: 4, PADDING: 1, STORING: 2 },
+  };
+
+  it('has no races', () => expect(findRaces(shader, { tunables })).toEqual([]));
+
+  it.each([0, 1, 2, 3])('races without its barrier %i', (missing) => {
+    let count = 0;
+    const mutate = (code: string) =>
+      code.replaceAll('workgroupBarrier();', (barrier) => (count++ === missing ? '' : barrier));
+    expect(findRaces(shader, { tunables, mutate }).length).toBeGreaterThan(0);
+    expect(count).toBe(4);
+  });
+});
+
+describe('the choice of subgroup matrices', () => {
+  const nvidia: Adapter = { kind: 'gpu', subgroupSize: 32, matrices: matrixProducts(deviceWith(...F16.slice(0, 3))) };
+  const both: Adapter = { ...nvidia, matrices: matrixProducts(deviceWith(F16[0]!, F32[0]!)) };
+  const floats: Adapter = { ...nvidia, matrices: matrixProducts(deviceWith(F32[0]!)) };
+  const choose = (adapter: Adapter, m: number, n: number, k: number, half = true, more: Partial<ProductShape> = {}) => {
+    const { variant, swap, splits } = planMatmul(adapter, { m, n, k, half, ...more });
+    return `${variantId(variant)}${swap ? ' swapped' : ''} ${splits}`;
+  };
+
+  it.each([
+    ['a large product', nvidia, 4096, 4096, 4096, 'm128x128f16 1'],
+    ['a middle one, its sum split', nvidia, 1024, 1024, 1024, 'm128x128f16 4'],
+    ['a small one', nvidia, 256, 256, 256, 'm64x64f16 1'],
+    ['a long sum', nvidia, 64, 64, 4096, 'm64x64f16 16'],
+    ['few rows', nvidia, 32, 4096, 1024, 'm32x128f16 4'],
+    ['few columns', nvidia, 4096, 32, 1024, 'm128x32f16 4'],
+    ['less than a matrix', nvidia, 15, 4096, 1024, 't4x64f16 4'],
+    ['few terms', nvidia, 4096, 4096, 15, 't16x16f16 1'],
+    ['no fixed size of subgroups', { ...nvidia, subgroupSize: undefined }, 4096, 4096, 4096, 't16x16f16 1'],
+    ['a processor', { ...nvidia, kind: 'cpu', subgroupSize: 8 }, 4096, 4096, 4096, 'r16 1'],
+    ['not asked for', { ...nvidia, matrices: undefined }, 4096, 4096, 4096, 't16x16f16 1'],
+    ['half precision before float32', both, 4096, 4096, 4096, 'm128x128f16 1'],
+    ['float32 where there is no other', floats, 4096, 4096, 4096, 'm128x128 1'],
+  ] as [string, Adapter, number, number, number, string][])(
+    'in half precision, %s',
+    (_, adapter, m, n, k, expected) => {
+      expect(choose(adapter, m, n, k)).toBe(expected);
+    },
+  );
+
+  it('in float32 takes matrices of float32 alone', () => {
+    expect(choose(nvidia, 4096, 4096, 4096, false)).toBe('t16x16 1');
+    expect(choose(both, 4096, 4096, 4096, false)).toBe('m128x128 1');
+  });
+
+  it('leaves a result with gaps, which cannot be split, to the others', () => {
+    expect(choose(nvidia, 4096, 4096, 4096, true, { contiguous: false })).toBe('t16x16f16 1');
+  });
+
+  const first = (device: MatrixDevice) => matrixCuts(device, { ...ONE, half: true })[0]?.variant.tunables;
+
+  it('takes the largest matrices that divide a tile', () => {
+    expect(first(deviceWith(...F16))).toMatchObject({ M: 16, N: 16, K: 16, MATRICES_M: 2, MATRICES_N: 2 });
+    expect(first(deviceWith(F16[3]!, config('f16', 64, 64, 16)))).toMatchObject({ M: 8, N: 16, K: 16, MATRICES_M: 4 });
+    expect(first(deviceWith(config('f16', 16, 16, 64)))).toBeUndefined();
+    expect(first({ ...deviceWith(...F16), lanes: 0 })).toBeUndefined();
+  });
+
+  it('keeps to the invocations of the device', () => {
+    const tiles = (maxInvocations: number, lanes = 32) =>
+      matrixCuts({ configs: F16, lanes, maxInvocations }, { ...ONE, half: true }).map(({ variant }) =>
+        variantId(variant),
+      );
+    expect(tiles(256)).toEqual(['m64x64f16', 'm32x128f16', 'm128x32f16', 'm64x128f16', 'm128x128f16']);
+    expect(tiles(255)).toEqual(['m64x64f16', 'm32x128f16', 'm128x32f16', 'm64x128f16']);
+    expect(tiles(256, 64)).toEqual(tiles(255));
+    expect(tiles(127)).toEqual([]);
+  });
+
+  it('keeps to the workgroup memory that every device has, with whole matrices in a step', () => {
+    for (const only of [...F16, ...F32]) {
+      for (const { variant } of matrixCuts(deviceWith(only), { ...ONE, half: true })) {
+        const { Component, M, N, K, K_STEP, PADDING, STORING, SUBGROUPS_M, SUBGROUPS_N } = variant.tunables;
+        const tiles = variant.rows * (K_STEP + PADDING) + K_STEP * (variant.columns + PADDING);
+        expect((Component === 'f16' ? 2 : 4) * tiles + 4 * STORING * M * N).toBeLessThanOrEqual(16384);
+        expect([K_STEP % K, (SUBGROUPS_M * SUBGROUPS_N) % STORING]).toEqual([0, 0]);
+      }
+    }
+  });
+
+  it('covers every element with tiles', () => {
+    for (const { variant, tilesM, tilesN } of matrixCuts(deviceWith(...F16), { m: 129, n: 64, k: 8, half: true })) {
+      expect([tilesM, tilesN]).toEqual([Math.ceil(129 / variant.rows), Math.ceil(64 / variant.columns)]);
+    }
+  });
+});
+
+describe('tuning with subgroup matrices', () => {
+  const shape: ProductShape = { m: 512, n: 512, k: 2048 };
+  const matrices = matrixProducts(deviceWith(F16[0]!, F32[0]!));
+  // Of no fixed size: the rule leaves it alone, a measurement may find it the fastest.
+  const adapter: Adapter = { kind: 'gpu', matrices };
+  const ids = (of: Adapter, half: boolean) =>
+    product.candidates(of, { ...shape, half }).flatMap(({ id }) => (id.startsWith('m') ? [id] : []));
+
+  it('has them among the candidates where the device has them, of half precision where that will do', () => {
+    expect(ids({ kind: 'gpu' }, true)).toEqual([]);
+    expect(ids(adapter, true)).toEqual(expect.arrayContaining(['m64x64f16', 'm64x64', 'm128x128f16', 'm128x128f16/1']));
+    expect(ids(adapter, false)).toEqual(expect.arrayContaining(['m64x64', 'm32x128']));
+    expect(ids(adapter, false).filter((id) => id.includes('f16'))).toEqual([]);
+  });
+
+  it('has the rule’s choice among them, and measures it first', () => {
+    const fixed: Adapter = { ...adapter, subgroupSize: 32 };
+    const key = product.key({ ...shape, half: true });
+    const subject = subjectOf(key, fixed)!;
+    expect(subject.candidates[0]).toBe(variantId(planMatmul(fixed, { ...shape, half: true }).variant));
+    expect(subject.candidates[0]).toMatch(/^m.*f16$/);
+    // Held to the looser bound of half precision, and to float32's.
+    expect([subject.toleranceOf!('m64x64f16'), subject.toleranceOf!('m64x64')]).toEqual([2 ** -7, 1e-4]);
+  });
+
+  it('takes what a table names while the device has it', () => {
+    const tuned = tunedChoices(new Map([[product.key({ ...shape, half: true }), 'm128x32f16']]));
+    expect(planMatmul({ ...adapter, tuned }, { ...shape, half: true }).variant).toMatchObject({
+      rows: 128,
+      columns: 32,
+    });
+    expect(planMatmul({ kind: 'gpu', tuned }, { ...shape, half: true }).variant.kind).toBe('tiled');
+  });
+
+  it('keeps a table of its own, and leaves the others where they were', async () => {
+    const { capabilities } = await testGpu();
+    expect(adapterKey({ ...capabilities, matrices })).not.toBe(adapterKey(capabilities));
+    expect(adapterKey(capabilities)).not.toContain('matri');
+  });
+
+  it('excludes them where their results are wrong', async () => {
+    const gpu = await testGpu();
+    const device = deviceWith(F32[0]!);
+    const right = emulatingMatrices(matmulMatricesShader, 32);
+    const wrong = { ...right, code: right.code.replace('b_first+j*N', 'b_first') };
+    expect(wrong.code).not.toBe(right.code);
+    const key = product.key({ m: 33, n: 40, k: 24 });
+    const measured = async (shader: typeof right) => {
+      gpu.capabilities.matrices = { ...matrixProducts(device), shader };
+      try {
+        const subject = subjectOf(key, gpu.capabilities)!;
+        return await tuneSubject(gpu, { ...subject, candidates: [subject.candidates[0]!, 'm64x64'] }, { rounds: 1 });
+      } finally {
+        gpu.capabilities.matrices = undefined;
+      }
+    };
+    expect((await measured(right)).excluded).toEqual([]);
+    expect((await measured(wrong)).excluded.map(({ id }) => id)).toEqual(['m64x64']);
+  });
+});
+
+describe('where the device has no subgroup matrices', () => {
+  it('leaves products as they are', async () => {
+    const gpu = await testGpu();
+    if (readMatrixConfigs(gpu.device).length > 0) return;
+    expect(useSubgroupMatrices(gpu)).toBe(false);
+    expect(gpu.capabilities.matrices).toBeUndefined();
+  });
+});
