@@ -1,6 +1,7 @@
 /** The options that every command has, and how numbers on the command line are read. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Precision } from '../gpu/capabilities.ts';
+import { EXPERIMENTAL, type Experimental } from '../gpu/experimental.ts';
 import type { WeightMemory } from '../runtime/packWeights.ts';
 
 export type AdapterChoice = 'auto' | 'system' | 'swiftshader';
@@ -11,6 +12,7 @@ export interface CommonFlags {
 }
 export interface GpuFlags extends CommonFlags {
   adapter: AdapterChoice;
+  experimental?: Experimental[];
 }
 export interface WeightsFlags {
   weights: WeightMemory;
@@ -36,7 +38,13 @@ export function addGpuOptions(command: Command): Command {
     .env('WGSLIM_ADAPTER')
     .argParser(readAdapter)
     .default('auto', 'auto: the first, or else the second');
-  return addCommonOptions(command.addOption(adapter));
+  const experimental = new Option(
+    '--experimental <features>',
+    'subgroup-matrix: products by subgroup matrices, which WebGPU has not settled, where the adapter has them',
+  )
+    .env('WGSLIM_EXPERIMENTAL')
+    .argParser(readExperimental);
+  return addCommonOptions(command.addOption(adapter).addOption(experimental));
 }
 
 export function addBatchOption(command: Command): Command {
@@ -63,6 +71,12 @@ function readAdapter(text: string): AdapterChoice {
   if (text === '') return 'auto';
   if (text === 'auto' || text === 'system' || text === 'swiftshader') return text;
   throw new InvalidArgumentError('It may be auto, system or swiftshader.');
+}
+
+function readExperimental(text: string): Experimental[] {
+  const names = text.split(',').filter((name) => name !== '') as Experimental[];
+  if (names.every((name) => EXPERIMENTAL.includes(name))) return names;
+  throw new InvalidArgumentError(`It may be ${EXPERIMENTAL.join(', ')}.`);
 }
 
 /** Reads a whole number from `min` (1) to `max` for commander, which names the option in its message. */

@@ -42,7 +42,7 @@ function buildProgram(): Command {
     'after',
     `
 Exit codes: 0 success, 2 bad usage or bad input, 1 anything else (no adapter, a lost device, an error of wgslim).
-Environment: WGSLIM_ADAPTER sets --adapter; WGSLIM_TUNED=off leaves what wgslim tune found aside; WGSLIM_DEBUG=1 shows where an error came from.`,
+Environment: WGSLIM_ADAPTER sets --adapter, and WGSLIM_EXPERIMENTAL --experimental; WGSLIM_TUNED=off leaves what wgslim tune found aside; WGSLIM_DEBUG=1 shows where an error came from.`,
   );
 }
 

@@ -45,6 +45,10 @@ describe('usage', () => {
       ['--adapter', 'cuda', 'swiftshader'],
     ],
     [
+      ['info', '--experimental', 'tensor-cores'],
+      ['--experimental', 'tensor-cores', 'subgroup-matrix'],
+    ],
+    [
       ['eval', 'x.onnx', '--data', 'd', '--batch', '0'],
       ['--batch', 'from 1 to 65536'],
     ],

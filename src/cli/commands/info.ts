@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import { NoAdapterError } from '../../gpu/errors.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
-import { type NodeGpu, openGpu } from '../../gpu/node.ts';
-import { cutProduct, type ProductVariant } from '../../kernels/productVariant.ts';
+import type { NodeGpu } from '../../gpu/node.ts';
+import { type MatmulPlan, planMatmul } from '../../kernels/matmul.ts';
 import { chooseConv } from '../../kernels/validConv.ts';
 import { addGpuOptions, type GpuFlags } from '../flags.ts';
-import { adapterName } from '../gpu.ts';
+import { adapterName, openAdapter } from '../gpu.ts';
 import { printResult } from '../output.ts';
 import { renderPairs } from '../table.ts';
 import { formatBytes, formatCount, oneLine } from '../text.ts';
@@ -35,7 +35,7 @@ type LimitName = (typeof LIMITS)[number];
 async function info(flags: GpuFlags): Promise<void> {
   let opened: NodeGpu;
   try {
-    opened = await openGpu({ adapter: flags.adapter });
+    opened = await openAdapter(flags);
   } catch (error) {
     if (!(error instanceof NoAdapterError)) throw error;
     // A document is owed even now; the sentence goes to stderr too, like any failure.
@@ -100,15 +100,24 @@ function featuresOf({ device, capabilities }: Gpu): string[] {
 
 /** What the choice comes to for a large product, a large convolution and a depthwise one. */
 function kernelVariants({ capabilities }: Gpu): Record<string, string> {
-  const product = describe(cutProduct(capabilities, 1024, 1024).variant);
+  const product = (half: boolean) => describe(planMatmul(capabilities, { m: 1024, n: 1024, k: 1024, half }).variant);
   const conv = (groups: number) => {
     const variant = chooseConv(capabilities, { groups, m: groups === 1 ? 64 : 1, n: 16384 });
     return variant.kind === 'direct' ? 'direct, one result per invocation' : describe(variant);
   };
-  return { 'matrix product': product, convolution: conv(1), 'depthwise convolution': conv(64) };
+  return {
+    'matrix product': product(false),
+    ...(capabilities.matrices && { 'the same with --precision f16': product(true) }),
+    convolution: conv(1),
+    'depthwise convolution': conv(64),
+  };
 }
 
-function describe(variant: ProductVariant): string {
+function describe(variant: MatmulPlan['variant']): string {
+  if (variant.kind === 'matrices') {
+    const { Component, M, N, K } = variant.tunables;
+    return `subgroup matrices, ${Component} ${M} x ${N} x ${K}, in tiles of ${variant.rows} x ${variant.columns}`;
+  }
   return variant.kind === 'subgroup'
     ? `subgroup, ${variant.subgroup} lanes, ${variant.rows} rows each`
     : `tiles in workgroup memory, ${4 * variant.tm} x ${4 * variant.tn}`;

@@ -1,13 +1,12 @@
 /** Runs a subject on the adapter, and where that is asked for on another device of it that does not clamp indices. */
 import { constants, setPriority } from 'node:os';
 import type { Gpu } from '../../gpu/gpu.ts';
-import { openGpu } from '../../gpu/node.ts';
 import type { Plan } from '../../gpu/plan.ts';
 import { type Profile, profile } from '../../gpu/profile.ts';
 import type { Roof } from '../../kernels/roof.ts';
 import { cachedRoof } from '../../kernels/roofCache.node.ts';
 import type { GpuFlags } from '../flags.ts';
-import { useTunedChoices, withGpu } from '../gpu.ts';
+import { openAdapter, useTunedChoices, withGpu } from '../gpu.ts';
 import { createProgress } from '../progress.ts';
 
 export interface Subject {
@@ -43,11 +42,11 @@ export async function measure<S extends Subject, T>(
     return withGpu(flags, (gpu) => measureOn(flags, gpu, undefined, prepared, use));
   }
   // The second device's workers would inherit the low priority that the first one's opening leaves.
-  const options = { adapter: flags.adapter, keepPriority: true };
-  const { gpu } = await openGpu(options);
+  const options = { keepPriority: true };
+  const { gpu } = await openAdapter(flags, options);
   useTunedChoices(gpu);
   try {
-    const { gpu: free } = await openGpu({ ...options, disableRobustness: true });
+    const { gpu: free } = await openAdapter({ ...flags, quiet: true }, { ...options, disableRobustness: true });
     useTunedChoices(free);
     try {
       if (gpu.capabilities.kind === 'cpu') setPriority(0, constants.priority.PRIORITY_LOW);
