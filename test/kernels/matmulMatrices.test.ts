@@ -239,6 +239,30 @@ describe.each(components)('products of %s by subgroup matrices, emulated', (comp
   });
 });
 
+describe.each(components)('the end of a sum of %s by subgroup matrices', (component) => {
+  it('takes nothing of what lies behind it', async () => {
+    const recorder = new DirectRecorder(await testGpu());
+    const [m, n, k] = [3, 5, 17];
+    const half = component === 'f16';
+    const tuned = always(half ? 'm64x64f16' : 'm64x64');
+    const [a, b] = [randomFloats(6, 2 * m * k), randomFloats(7, 2 * k * n)];
+    // Of the second product, all.
+    a.fill(Number.NaN, m * k);
+    b.fill(Number.NaN, k * n);
+    const out = recorder.temporary('f32', 2 * m * n);
+    matmul(emulating(recorder, deviceWith(half ? F16[0]! : F32[0]!), half, { tuned }), {
+      ...{ m, n, k, batches: 2 },
+      a: { ...matrix(recorder.upload('f32', a), k), batchStride: m * k },
+      b: { ...matrix(recorder.upload('f32', b), n), batchStride: k * n },
+      out: { ...matrix(out, n), batchStride: m * n },
+    });
+    await recorder.run();
+    const areNaN = Array.from(await recorder.read(out), Number.isNaN);
+    expect(areNaN).toEqual(Array.from({ length: 2 * m * n }, (_, i) => i >= m * n));
+    recorder.dispose();
+  });
+});
+
 describe('workgroup memory of subgroup matrices', () => {
   const shader = emulatingMatrices(matmulMatricesShader, 2);
   const tunables = {
