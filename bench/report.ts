@@ -31,6 +31,7 @@ export function rateOf({ operations, gpu }: Pick<CaseResult, 'operations' | 'gpu
 
 /** One line per case and peer. */
 export function renderReport({ cases }: Pick<Report, 'cases'>): string {
+  const isTraining = cases.some(({ gpu }) => gpu?.notKernels !== undefined);
   const rows: string[][] = [];
   for (const one of cases) {
     const { name, comparisons, alone, gpu } = one;
@@ -40,13 +41,14 @@ export function renderReport({ cases }: Pick<Report, 'cases'>): string {
       gpu ? milliseconds(gpu.milliseconds) : '',
       rateOf(one, wall),
       gpu ? percent(gpu.ofRoof) : '',
+      ...(isTraining ? [gpu?.notKernels === undefined ? '' : percent(gpu.notKernels)] : []),
     ];
     if (alone) rows.push([...times(alone.median), '', '', '', '']);
     for (const { peer, ours, theirs, ratio: ratios, error, agrees } of comparisons) {
       rows.push(
         agrees
           ? [...times(ours.median), peer, milliseconds(theirs.median), spread(ratios), error.toExponential(0)]
-          : [name, '', '', '', '', peer, '', 'results differ', error.toExponential(0)],
+          : [name, '', '', '', '', ...(isTraining ? [''] : []), peer, '', 'results differ', error.toExponential(0)],
       );
     }
   }
@@ -57,6 +59,7 @@ export function renderReport({ cases }: Pick<Report, 'cases'>): string {
       { title: 'GPU ms', align: 'right' },
       { title: 'GFLOP/s', align: 'right' },
       { title: 'of roof', align: 'right' },
+      ...(isTraining ? [{ title: 'not kernels', align: 'right' } as const] : []),
       { title: 'peer' },
       { title: 'peer ms', align: 'right' },
       { title: 'peer ÷ wgslim (min–max)', align: 'right' },
