@@ -1,7 +1,7 @@
 import type { Roof } from '../src/kernels/roof.ts';
 import type { Opened, PeerKey } from './adapters.ts';
 import type { Contender } from './contender.ts';
-import { type GpuFigures, gpuFigures, shareNotKernels } from './figures.ts';
+import { type GpuFigures, gpuFigures } from './figures.ts';
 import { type Comparison, compare, type MeasureOptions, measureAlone, resultOf } from './measure.ts';
 import type { Spread } from './statistics.ts';
 
@@ -99,9 +99,8 @@ async function runCase(one: Case, opened: Opened, options: SuiteOptions): Promis
     }
     if (result.comparisons.length === 0) result.alone = await measureAlone(ours, options);
     if (ours.plan) {
-      const figures = await gpuFigures(opened.gpu, ours.plan, options.roof);
-      const notKernels = figures && (await shareNotKernels(ours));
-      if (figures) result.gpu = { ...figures, ...(notKernels !== undefined && { notKernels }) };
+      const figures = await gpuFigures(opened.gpu, ours.plan, { ...options, isStep: ours.steps !== undefined });
+      if (figures) result.gpu = figures;
     }
     const loses = result.comparisons.some(({ ratio }) => ratio.median < 1);
     if (ours.profile && (options.profile === 'always' || loses)) {

@@ -86,7 +86,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, option
     float32: worst(await recorder.read(plainOut!), expected),
     packed: worst(await recorder.read(packedOut!), expected),
   };
-  const figures = await gpuFigures(gpu, compact, roof);
+  const figures = await gpuFigures(gpu, compact, { roof });
   plain.dispose();
   product?.dispose();
   compact.dispose();
