@@ -135,24 +135,6 @@ fn main(
   }
 
   let at = Place(row, lane, column, split * args.out_split + group * args.m * args.n);
-  store(at, 0, sums[0]);
-  store(at, 1, sums[1]);
-  store(at, 2, sums[2]);
-  store(at, 3, sums[3]);
-  if (ROWS > 4) {
-    store(at, 4, sums[4]);
-    store(at, 5, sums[5]);
-    store(at, 6, sums[6]);
-    store(at, 7, sums[7]);
-  }
-  if (ROWS > 8) {
-    store(at, 8, sums[8]);
-    store(at, 9, sums[9]);
-    store(at, 10, sums[10]);
-    store(at, 11, sums[11]);
-    store(at, 12, sums[12]);
-    store(at, 13, sums[13]);
-    store(at, 14, sums[14]);
-    store(at, 15, sums[15]);
-  }
+  var results = sums; // see matmul_subgroup
+  for (var r = 0u; r < ROWS; r++) { store(at, r, results[r]); }
 }

@@ -219,50 +219,9 @@ fn main(
     }
   }
 
-  store(rows, first, 0, acc[0]);
-  store(rows, first, 1, acc[1]);
-  if (ROWS > 2) {
-    store(rows, first, 2, acc[2]);
-    store(rows, first, 3, acc[3]);
-  }
-  if (ROWS > 4) {
-    store(rows, first, 4, acc[4]);
-    store(rows, first, 5, acc[5]);
-  }
-  if (ROWS > 6) {
-    store(rows, first, 6, acc[6]);
-    store(rows, first, 7, acc[7]);
-  }
-  if (ROWS > 8) {
-    store(rows, first, 8, acc[8]);
-    store(rows, first, 9, acc[9]);
-  }
-  if (ROWS > 10) {
-    store(rows, first, 10, acc[10]);
-    store(rows, first, 11, acc[11]);
-  }
-  if (ROWS > 12) {
-    store(rows, first, 12, acc[12]);
-    store(rows, first, 13, acc[13]);
-  }
-  if (ROWS > 14) {
-    store(rows, first, 14, acc[14]);
-    store(rows, first, 15, acc[15]);
-  }
-  if (QUADS > 1) {
-    store(rows, second, 0, acc[8]);
-    store(rows, second, 1, acc[9]);
-    if (ROWS > 2) {
-      store(rows, second, 2, acc[10]);
-      store(rows, second, 3, acc[11]);
-    }
-    if (ROWS > 4) {
-      store(rows, second, 4, acc[12]);
-      store(rows, second, 5, acc[13]);
-    }
-    if (ROWS > 6) {
-      store(rows, second, 6, acc[14]);
-      store(rows, second, 7, acc[15]);
-    }
+  var results = acc; // see matmul_subgroup
+  for (var r = 0u; r < ROWS; r++) {
+    store(rows, first, r, results[r]);
+    if (QUADS > 1) { store(rows, second, r, results[8 + r]); }
   }
 }

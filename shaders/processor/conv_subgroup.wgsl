@@ -25,13 +25,6 @@ fn load_x(at: vec4u, tap: u32) -> vec4f {
   return vec4f(x[at.x + tap], x[at.y + tap], x[at.z + tap], x[at.w + tap]);
 }
 
-// Where the sums of a lane go.
-struct Place { row: u32, lane: u32, pixel: u32, group: u32, base: vec4u }
-
-fn store_row(at: Place, r: u32, sum: vec4f) {
-  store(at.row + row_of(r, at.lane), at.pixel, at.group, at.base, sum);
-}
-
 fn tap_distance(k: u32) -> u32 {
   let ic = k / args.khw;
   let in_kernel = k - ic * args.khw;
@@ -80,25 +73,6 @@ fn main(
   }
 
   let o = image * args.out_image + oy * args.out_oy + ox * args.out_ox + args.out_offset;
-  let place = Place(row, lane, pixel, group, o);
-  store_row(place, 0, sums[0]);
-  store_row(place, 1, sums[1]);
-  store_row(place, 2, sums[2]);
-  store_row(place, 3, sums[3]);
-  if (ROWS > 4) {
-    store_row(place, 4, sums[4]);
-    store_row(place, 5, sums[5]);
-    store_row(place, 6, sums[6]);
-    store_row(place, 7, sums[7]);
-  }
-  if (ROWS > 8) {
-    store_row(place, 8, sums[8]);
-    store_row(place, 9, sums[9]);
-    store_row(place, 10, sums[10]);
-    store_row(place, 11, sums[11]);
-    store_row(place, 12, sums[12]);
-    store_row(place, 13, sums[13]);
-    store_row(place, 14, sums[14]);
-    store_row(place, 15, sums[15]);
-  }
+  var results = sums; // see matmul_subgroup
+  for (var r = 0u; r < ROWS; r++) { store(row + row_of(r, lane), pixel, group, o, results[r]); }
 }

@@ -49,13 +49,14 @@ fn main(
         x[x_at + min(k + 3, args.k - 1) * args.quads],
       ));
     }
+    var products = sums; // see matmul_subgroup
     let across = factors(position % 4);
     let down = factors(position / 4);
     // 36 of the 64 factors are not zero.
     for (var pixel = 0u; pixel < 4; pixel++) {
       let factor = down[pixel / 2] * across[pixel % 2];
       if (factor == 0) { continue; }
-      for (var r = 0u; r < ROWS; r++) { pixels[pixel * ROWS + r] += factor * sums[r]; }
+      for (var r = 0u; r < ROWS; r++) { pixels[pixel * ROWS + r] += factor * products[r]; }
     }
   }
 
