@@ -104,34 +104,40 @@ fn row15(x: vec4f) -> vec4f {
   return subgroupBroadcast(x, 15u % SUBGROUP);
 }
 
+// sum + b · a.
+fn madd(sum: vec4f, a: vec4f, b: mat4x4f) -> vec4f {
+  // Component by component on SwiftShader, whose sums then stay in registers; term by term is faster elsewhere.
+  if (SUBGROUP == 4) { return sum + b * a; }
+  return sum + a.x * b[0] + a.y * b[1] + a.z * b[2] + a.w * b[3];
+}
+
 // Adds held · b, four terms, to every row of the tile's sums: register h holds four terms of row held_row(h, lane), and a
-// column of b is what one term multiplies. As a product of matrices, which SwiftShader does component by component, so
-// that sums stay in registers.
+// column of b is what one term multiplies.
 fn add_rows(sums: ptr<function, array<vec4f, 16>>, held: array<vec4f, HELD>, b: mat4x4f) {
   if (ROWS == 1) {
-    (*sums)[0] += b * held[0];
+    (*sums)[0] = madd((*sums)[0], held[0], b);
     return;
   }
-  (*sums)[0] += b * row0(held[0 / SUBGROUP % HELD]);
-  (*sums)[1] += b * row1(held[1 / SUBGROUP % HELD]);
+  (*sums)[0] = madd((*sums)[0], row0(held[0 / SUBGROUP % HELD]), b);
+  (*sums)[1] = madd((*sums)[1], row1(held[1 / SUBGROUP % HELD]), b);
   if (ROWS > 2) {
-    (*sums)[2] += b * row2(held[2 / SUBGROUP % HELD]);
-    (*sums)[3] += b * row3(held[3 / SUBGROUP % HELD]);
+    (*sums)[2] = madd((*sums)[2], row2(held[2 / SUBGROUP % HELD]), b);
+    (*sums)[3] = madd((*sums)[3], row3(held[3 / SUBGROUP % HELD]), b);
   }
   if (ROWS > 4) {
-    (*sums)[4] += b * row4(held[4 / SUBGROUP % HELD]);
-    (*sums)[5] += b * row5(held[5 / SUBGROUP % HELD]);
-    (*sums)[6] += b * row6(held[6 / SUBGROUP % HELD]);
-    (*sums)[7] += b * row7(held[7 / SUBGROUP % HELD]);
+    (*sums)[4] = madd((*sums)[4], row4(held[4 / SUBGROUP % HELD]), b);
+    (*sums)[5] = madd((*sums)[5], row5(held[5 / SUBGROUP % HELD]), b);
+    (*sums)[6] = madd((*sums)[6], row6(held[6 / SUBGROUP % HELD]), b);
+    (*sums)[7] = madd((*sums)[7], row7(held[7 / SUBGROUP % HELD]), b);
   }
   if (ROWS > 8) {
-    (*sums)[8] += b * row8(held[8 / SUBGROUP % HELD]);
-    (*sums)[9] += b * row9(held[9 / SUBGROUP % HELD]);
-    (*sums)[10] += b * row10(held[10 / SUBGROUP % HELD]);
-    (*sums)[11] += b * row11(held[11 / SUBGROUP % HELD]);
-    (*sums)[12] += b * row12(held[12 / SUBGROUP % HELD]);
-    (*sums)[13] += b * row13(held[13 / SUBGROUP % HELD]);
-    (*sums)[14] += b * row14(held[14 / SUBGROUP % HELD]);
-    (*sums)[15] += b * row15(held[15 / SUBGROUP % HELD]);
+    (*sums)[8] = madd((*sums)[8], row8(held[8 / SUBGROUP % HELD]), b);
+    (*sums)[9] = madd((*sums)[9], row9(held[9 / SUBGROUP % HELD]), b);
+    (*sums)[10] = madd((*sums)[10], row10(held[10 / SUBGROUP % HELD]), b);
+    (*sums)[11] = madd((*sums)[11], row11(held[11 / SUBGROUP % HELD]), b);
+    (*sums)[12] = madd((*sums)[12], row12(held[12 / SUBGROUP % HELD]), b);
+    (*sums)[13] = madd((*sums)[13], row13(held[13 / SUBGROUP % HELD]), b);
+    (*sums)[14] = madd((*sums)[14], row14(held[14 / SUBGROUP % HELD]), b);
+    (*sums)[15] = madd((*sums)[15], row15(held[15 / SUBGROUP % HELD]), b);
   }
 }

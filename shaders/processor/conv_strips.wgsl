@@ -74,10 +74,21 @@ fn load_strip(at: u32) -> Strip {
 }
 
 fn sweep(acc: vec4f, near: vec4f, far: vec4f, s: Strip) -> vec4f {
-  // As products of matrices, which SwiftShader does component by component, so that sums stay in registers.
+  // Term by term, or as products of matrices: see common/rows.
   let s1 = vec4f(s.a.yzw, s.b.x);
   let s2 = vec4f(s.a.zw, s.b.xy);
   let s3 = vec4f(s.a.w, s.b.xyz);
+  if (SUBGROUP != 4) {
+    var sum = acc + near.x * s.a;
+    if (KW > 1) { sum += near.y * s1; }
+    if (KW > 2) { sum += near.z * s2; }
+    if (KW > 3) { sum += near.w * s3; }
+    if (KW > 4) { sum += far.x * s.b; }
+    if (KW > 5) { sum += far.y * vec4f(s.b.yzw, s.c.x); }
+    if (KW > 6) { sum += far.z * vec4f(s.b.zw, s.c.xy); }
+    if (KW > 7) { sum += far.w * vec4f(s.b.w, s.c.xyz); }
+    return sum;
+  }
   if (KW == 1) { return acc + near.x * s.a; }
   if (KW == 2) { return acc + mat2x4f(s.a, s1) * near.xy; }
   if (KW == 3) { return acc + mat3x4f(s.a, s1, s2) * near.xyz; }
