@@ -12,6 +12,7 @@ export type Part =
   | 'floatLayer'
   | 'denseLayer'
   | 'int8Layer'
+  | 'int8ProcessorLayer'
   | 'sparseLayer'
   | 'smallWeights'
   | 'choosePacking'

@@ -11,6 +11,9 @@ const ROWS: u32 = 16;
 // Registers that hold them.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
 
+// Four terms of a row.
+alias V = vec4f;
+
 // The row of the tile that a lane holds in a register. Where rows are fewer than lanes, several lanes hold the same.
 fn held_row(h: u32, lane: u32) -> u32 {
   let first = h * SUBGROUP;
@@ -24,84 +27,89 @@ fn row_of(r: u32, lane: u32) -> u32 {
   return first + (r ^ lane) % min(4, ROWS - first);
 }
 
-fn row0(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return x; }
-  return subgroupBroadcast(x, 0u);
+// Where a lane has that row, if rows are whole fours.
+fn place_of(row: u32, lane: u32) -> u32 {
+  return select(row, row ^ lane, SUBGROUP == 4);
 }
 
-fn row1(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapX(x); }
-  return subgroupBroadcast(x, 1u % SUBGROUP);
+fn row0(four: V) -> V {
+  if (SUBGROUP == 4) { return four; }
+  return subgroupBroadcast(four, 0u);
 }
 
-fn row2(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapY(x); }
-  return subgroupBroadcast(x, 2u % SUBGROUP);
+fn row1(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapX(four); }
+  return subgroupBroadcast(four, 1u % SUBGROUP);
 }
 
-fn row3(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapDiagonal(x); }
-  return subgroupBroadcast(x, 3u % SUBGROUP);
+fn row2(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapY(four); }
+  return subgroupBroadcast(four, 2u % SUBGROUP);
 }
 
-fn row4(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return x; }
-  return subgroupBroadcast(x, 4u % SUBGROUP);
+fn row3(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapDiagonal(four); }
+  return subgroupBroadcast(four, 3u % SUBGROUP);
 }
 
-fn row5(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapX(x); }
-  return subgroupBroadcast(x, 5u % SUBGROUP);
+fn row4(four: V) -> V {
+  if (SUBGROUP == 4) { return four; }
+  return subgroupBroadcast(four, 4u % SUBGROUP);
 }
 
-fn row6(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapY(x); }
-  return subgroupBroadcast(x, 6u % SUBGROUP);
+fn row5(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapX(four); }
+  return subgroupBroadcast(four, 5u % SUBGROUP);
 }
 
-fn row7(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapDiagonal(x); }
-  return subgroupBroadcast(x, 7u % SUBGROUP);
+fn row6(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapY(four); }
+  return subgroupBroadcast(four, 6u % SUBGROUP);
 }
 
-fn row8(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return x; }
-  return subgroupBroadcast(x, 8u % SUBGROUP);
+fn row7(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapDiagonal(four); }
+  return subgroupBroadcast(four, 7u % SUBGROUP);
 }
 
-fn row9(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapX(x); }
-  return subgroupBroadcast(x, 9u % SUBGROUP);
+fn row8(four: V) -> V {
+  if (SUBGROUP == 4) { return four; }
+  return subgroupBroadcast(four, 8u % SUBGROUP);
 }
 
-fn row10(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapY(x); }
-  return subgroupBroadcast(x, 10u % SUBGROUP);
+fn row9(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapX(four); }
+  return subgroupBroadcast(four, 9u % SUBGROUP);
 }
 
-fn row11(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapDiagonal(x); }
-  return subgroupBroadcast(x, 11u % SUBGROUP);
+fn row10(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapY(four); }
+  return subgroupBroadcast(four, 10u % SUBGROUP);
 }
 
-fn row12(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return x; }
-  return subgroupBroadcast(x, 12u % SUBGROUP);
+fn row11(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapDiagonal(four); }
+  return subgroupBroadcast(four, 11u % SUBGROUP);
 }
 
-fn row13(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapX(x); }
-  return subgroupBroadcast(x, 13u % SUBGROUP);
+fn row12(four: V) -> V {
+  if (SUBGROUP == 4) { return four; }
+  return subgroupBroadcast(four, 12u % SUBGROUP);
 }
 
-fn row14(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapY(x); }
-  return subgroupBroadcast(x, 14u % SUBGROUP);
+fn row13(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapX(four); }
+  return subgroupBroadcast(four, 13u % SUBGROUP);
 }
 
-fn row15(x: vec4f) -> vec4f {
-  if (SUBGROUP == 4) { return quadSwapDiagonal(x); }
-  return subgroupBroadcast(x, 15u % SUBGROUP);
+fn row14(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapY(four); }
+  return subgroupBroadcast(four, 14u % SUBGROUP);
+}
+
+fn row15(four: V) -> V {
+  if (SUBGROUP == 4) { return quadSwapDiagonal(four); }
+  return subgroupBroadcast(four, 15u % SUBGROUP);
 }
 
 // sum + b · a.

@@ -1,5 +1,6 @@
 import { int8Conv } from './int8Conv.ts';
 import { emptyPlanes, type QuantizedPlanes, type QuantizedRows, quantizePlanes, quantizeRows } from './int8Planes.ts';
+import type { Int8Processor } from './int8Processor.ts';
 import { int8Product } from './int8Product.ts';
 import { type Int8Weights, packingInt8 } from './int8Weights.ts';
 import type { Operand } from './kernel.ts';
@@ -8,7 +9,7 @@ import type { PackedOperand } from './packedOperand.ts';
 import type { PlanePadding } from './padPlanes.ts';
 
 /** Bytes times bytes: activations are quantized before the layers that share them, or by the layer before those. */
-export const int8Layer: LayerFamily = {
+export const int8LayerWith = (processor?: Int8Processor): LayerFamily => ({
   writesCodes: true,
   packing: (matrix, _, use) => packingInt8(matrix, use),
   product(recorder, call) {
@@ -24,7 +25,7 @@ export const int8Layer: LayerFamily = {
         label: `${label}: quantize`,
       }),
     );
-    int8Product(recorder, { ...call, weights, x });
+    int8Product(recorder, { ...call, weights, x, processor });
   },
   conv(recorder, call) {
     const { shape, label, codes, out } = call;
@@ -42,10 +43,14 @@ export const int8Layer: LayerFamily = {
     const next = codes && { ...shape, ic: oc, ih: oh, iw: ow, ...borders(codes.padding) };
     const written =
       codes && next && emptyPlanes(recorder, { ...codes.quantizer, shape: next, label: `${label}: codes` });
-    int8Conv(recorder, { ...call, weights: call.weights as PackedOperand<Int8Weights>, x, out, codes: written });
+    const weights = call.weights as PackedOperand<Int8Weights>;
+    int8Conv(recorder, { ...call, weights, x, out, codes: written, processor });
     if (written) codes.codes.set(PLANES, written);
   },
-};
+});
+
+/** The same, on a GPU. */
+export const int8Layer = /* @__PURE__ */ int8LayerWith();
 
 const ROWS = 'rows';
 const PLANES = 'planes';

@@ -1,5 +1,6 @@
 import { LimitError } from '../gpu/errors.ts';
 import { planesHeight, planesWidth, type QuantizedPlanes } from './int8Planes.ts';
+import type { Int8Processor } from './int8Processor.ts';
 import type { Operand, Recorder } from './kernel.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 
@@ -13,6 +14,8 @@ export interface Int8Output {
   codes?: QuantizedPlanes | undefined;
   lo?: number | undefined;
   hi?: number | undefined;
+  /** Without it, an adapter that runs on a CPU takes the kernels of GPUs. */
+  processor?: Int8Processor | undefined;
   label?: string | undefined;
 }
 

@@ -1,4 +1,4 @@
-import { int8DenseSubgroupShader, int8MatvecTiledShader } from './generated/int8.ts';
+import { int8MatvecTiledShader } from './generated/int8.ts';
 import { withDot } from './int8Dot.ts';
 import type { Int8Output } from './int8Output.ts';
 import type { QuantizedRows } from './int8Planes.ts';
@@ -43,20 +43,19 @@ export function chooseInt8Product(adapter: Adapter, { m, rows }: { m: number; ro
 
 /** out [m, rows] = clamp(x [m, k] · Wᵀ + bias + residual) with both operands quantized; the sums are exact in int32. */
 export function int8Product(recorder: Recorder, call: Int8Product): void {
-  const { x, weights, bias, residual, out, m, lo = LOWEST, hi = HIGHEST, label = 'int8 product' } = call;
+  const { x, weights, bias, residual, out, m, processor, lo = LOWEST, hi = HIGHEST, label = 'int8 product' } = call;
   const { rows, k, at } = weights;
   if (m * rows === 0) return;
   if (x.m !== m || x.k !== k) throw new Error(`${label}: x of ${x.m} × ${x.k} for ${m} × ${k}`);
   if (weights.groups !== 1 || weights.taps !== 1) throw new Error(`${label}: weights packed for a convolution`);
-  const variant = chooseInt8Product(recorder.capabilities, { m, rows });
+  const variant = chooseInt8Product(processor ? recorder.capabilities : { kind: 'gpu' }, { m, rows });
   if (variant.kind === 'tiles') {
     // Every row of x is an image of one pixel.
     const xAt = { offset: 0, word: 1, ky: 0, kx: 0, image: x.rowWords, oy: 0, ox: 0 };
     int8Tiles(recorder, { ...call, shape: { n: m, channels: rows, h: 1, w: 1 }, kw: 1, xAt, label });
     return;
   }
-  const isSubgroup = variant.kind === 'subgroup';
-  const perGroup = isSubgroup ? 4 * variant.subgroup : MATVEC_ROWS;
+  const perGroup = variant.kind === 'subgroup' ? 4 * variant.subgroup : MATVEC_ROWS;
   const rowGroups = Math.ceil(rows / perGroup);
   const nothing = !bias || !residual ? recorder.temporary('f32', 4, 'nothing to add') : undefined;
   const operands = {
@@ -72,9 +71,9 @@ export function int8Product(recorder: Recorder, call: Int8Product): void {
   };
   const workgroups = grid(rowGroups * Math.ceil(m / variant.columns), 1);
   const work = { ops: 2 * rows * k * m };
-  if (isSubgroup) {
+  if (processor && variant.kind === 'subgroup') {
     const { subgroup, columns } = variant;
-    recorder.dispatch(withDot(int8DenseSubgroupShader, recorder.capabilities), {
+    recorder.dispatch(withDot(processor.dense, recorder.capabilities), {
       operands,
       args: { ...args, fours: Math.ceil(k / 16), x_row: x.rowWords / 4, scales: at.scales / 4, sums: at.sums / 4 },
       tunables: { SUBGROUP: subgroup, COLUMNS: columns, BITS: weights.bits },

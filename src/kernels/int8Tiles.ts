@@ -1,4 +1,4 @@
-import { int8ConvSubgroupShader, int8ConvTiledShader } from './generated/int8.ts';
+import { int8ConvTiledShader } from './generated/int8.ts';
 import { withDot } from './int8Dot.ts';
 import { type Int8Output, type OutputShape, outputOf } from './int8Output.ts';
 import type { StoredCodes } from './int8Planes.ts';
@@ -42,7 +42,8 @@ export function int8Tiles(recorder: Recorder, call: Int8Tiles): void {
   const { groups, taps } = weights;
   const m = weights.rows / groups;
   const n = shape.n * shape.h * shape.w;
-  const { variant, tilesM, tilesN } = cutProduct(recorder.capabilities, m, n);
+  const { processor } = call;
+  const { variant, tilesM, tilesN } = cutProduct(processor ? recorder.capabilities : { kind: 'gpu' }, m, n);
   const channelWords = Math.ceil(weights.k / taps / 4);
   const output = outputOf(recorder, shape, { ...call, label });
   const shared = {
@@ -78,12 +79,12 @@ export function int8Tiles(recorder: Recorder, call: Int8Tiles): void {
     work: { ops: 2 * weights.rows * weights.k * n },
     label,
   };
-  if (variant.kind === 'subgroup') {
+  if (processor && variant.kind === 'subgroup') {
     const TAPS = sharesWords({ kw, ow: shape.w, kx: xAt.kx, ox: xAt.ox }) ? 3 : 1;
     const V = sumsAsFloats(variant.subgroup, weights.reach) ? 'vec4f' : 'vec4i';
     const tunables = { ...subgroupTunables(variant), TAPS, V, BITS: weights.bits };
-    recorder.dispatch(int8ConvSubgroupShader, { ...shared, tunables });
-  } else {
+    recorder.dispatch(processor.tiles, { ...shared, tunables });
+  } else if (variant.kind === 'tiled') {
     recorder.dispatch(withDot(int8ConvTiledShader, recorder.capabilities), {
       ...shared,
       tunables: { TM: variant.tm, TN: variant.tn, BITS: weights.bits },

@@ -1,7 +1,7 @@
 /** All forms of packed weights together: for Node, benchmarks and tests. A page loads them one by one. */
 import type { PackingChoice } from './chooseDense.ts';
 import { denseLayer } from './denseLayer.ts';
-import { int8Layer } from './int8Layer.ts';
+import { int8ProcessorLayer } from './int8ProcessorLayer.ts';
 import type { Recorder } from './kernel.ts';
 import type { ConvCall, LayerCall, LayerFamily, PackedLayer } from './layerFamily.ts';
 import { sparseLayer } from './sparseLayer.ts';
@@ -10,7 +10,7 @@ export type { ActivationInput, PackedLayer, PackedWeights } from './layerFamily.
 
 export function layerFamily(form: PackedLayer['form'] | Exclude<PackingChoice['form'], 'float'>): LayerFamily {
   if (form === 'dense') return denseLayer;
-  return form === 'int8' ? int8Layer : sparseLayer;
+  return form === 'int8' ? int8ProcessorLayer : sparseLayer;
 }
 
 /** out [m, rows] = clamp(x [m, k] · Wᵀ + bias + residual) by the kernel of the weights' form. */

@@ -4,14 +4,19 @@ import type { LayerFamily } from '../kernels/layerFamily.ts';
 import { mayBeSparse } from './packWeights.ts';
 
 /** The family of a form, fetched when a network first has it: a bundler makes a file of each. */
-export async function loadFamily(form: PackingChoice['form']): Promise<LayerFamily | undefined> {
+export async function loadFamily(
+  { kind }: Pick<ChoiceAdapter, 'kind'>,
+  form: PackingChoice['form'],
+): Promise<LayerFamily | undefined> {
   switch (form) {
     case 'float':
       return undefined;
     case 'dense':
       return (await import('../kernels/denseLayer.ts')).denseLayer;
     case 'int8':
-      return (await import('../kernels/int8Layer.ts')).int8Layer;
+      return kind === 'cpu'
+        ? (await import('../kernels/int8ProcessorLayer.ts')).int8ProcessorLayer
+        : (await import('../kernels/int8Layer.ts')).int8Layer;
     default:
       return (await import('../kernels/sparseLayer.ts')).sparseLayer;
   }

@@ -84,7 +84,7 @@ export async function readModel(
         let plan =
           use && (await paced(planningPacking(upload.adapter, arrived.tensor, tensor, use, { memory, choose })));
         if (plan && small) plan = small.adjust(plan, arrived.tensor);
-        let packed = plan && (await paced(packingBy(await loadFamily(plan.choice.form), plan)));
+        let packed = plan && (await paced(packingBy(await loadFamily(upload.adapter, plan.choice.form), plan)));
         if (packed && plan && small) packed = await paced(small.storing(packed, plan, arrived.tensor));
         const isThere = upload.names.has(name);
         if (isThere && !small?.holds(name, tensor, arrived.tensor.kind)) {

@@ -12,6 +12,7 @@ import {
   type QuantizedPlanes,
   quantizePlanes,
 } from '../../src/kernels/int8Planes.ts';
+import { int8Processor } from '../../src/kernels/int8Processor.ts';
 import { sharesWords, sumsAsFloats } from '../../src/kernels/int8Tiles.ts';
 import { packInt8 } from '../../src/kernels/int8Weights.ts';
 import type { Recorder } from '../../src/kernels/kernel.ts';
@@ -161,14 +162,14 @@ describe.each(variants)('int8 convolution as a %s computes it', (_, of) => {
 
     const x = quantizePlanes(recorder, { x: direct.upload('f32', data), shape, ...quantizer });
     const [out, bounded] = [0, 1].map(() => direct.temporary('f32', plain.length));
-    int8Conv(recorder, { x, weights, shape, out: out! });
+    int8Conv(recorder, { processor: int8Processor, x, weights, shape, out: out! });
     const both = {
       bias: direct.upload('f32', bias),
       residual: direct.upload('f32', residual),
       lo: 0,
       hi: most,
     };
-    int8Conv(recorder, { x, weights, shape, out: bounded!, ...both });
+    int8Conv(recorder, { processor: int8Processor, x, weights, shape, out: bounded!, ...both });
     // The next layer's input: as codes alone, and beside the floats.
     const next = { ...shape, n: shape.n, ic: shape.oc, ih: shape.oh, iw: shape.ow };
     const nextQuantizer = { scale: 3, low: 0, high: 200 };
@@ -178,8 +179,8 @@ describe.each(variants)('int8 convolution as a %s computes it', (_, of) => {
     });
     const beside = emptyPlanes(recorder, { shape: next, ...nextQuantizer });
     const again = direct.temporary('f32', plain.length);
-    int8Conv(recorder, { x, weights, shape, codes: alone, ...both });
-    int8Conv(recorder, { x, weights, shape, out: again, codes: beside, ...both });
+    int8Conv(recorder, { processor: int8Processor, x, weights, shape, codes: alone, ...both });
+    int8Conv(recorder, { processor: int8Processor, x, weights, shape, out: again, codes: beside, ...both });
     const later = quantizePlanes(recorder, { x: again, shape: next, ...nextQuantizer });
     await direct.run();
 
@@ -240,7 +241,7 @@ it('reads planes with a wider border than its own, and refuses narrower ones', a
   const { words, ...layout } = packInt8(matrix, { groups: 1, taps: 1 });
   const weights = { ...layout, operand: direct.upload('u32', words) };
   const out = direct.temporary('f32', 2 * 6 * 16);
-  int8Conv(direct, { x: planes, weights, shape: shortcut, out });
+  int8Conv(direct, { processor: int8Processor, x: planes, weights, shape: shortcut, out });
   await direct.run();
   const { scale } = matrix.values as { scale: Float32Array };
   const expected = sums(codesOf(data, quantizer), matrix, shortcut).map(
@@ -249,9 +250,17 @@ it('reads planes with a wider border than its own, and refuses narrower ones', a
   expect(await direct.read(out)).toEqual(Float32Array.from(expected));
   const kernel = packInt8(weightMatrix(4, 45), { groups: 1, taps: 9 });
   const larger = { ...kernel, operand: direct.upload('u32', kernel.words) };
-  expect(() => int8Conv(direct, { x: bare, weights: larger, shape: wide, out })).toThrow('border is narrower');
-  expect(() => int8Conv(direct, { x: planes, weights: larger, shape: { ...wide, oc: 6 }, out })).toThrow('weights of');
-  expect(() => int8Conv(direct, { x: planes, weights: larger, shape: { ...wide, ih: 8 }, out })).toThrow('planes of');
-  expect(() => int8Conv(direct, { x: planes, weights: larger, shape: wide })).toThrow('neither floats nor codes');
+  expect(() => int8Conv(direct, { processor: int8Processor, x: bare, weights: larger, shape: wide, out })).toThrow(
+    'border is narrower',
+  );
+  expect(() =>
+    int8Conv(direct, { processor: int8Processor, x: planes, weights: larger, shape: { ...wide, oc: 6 }, out }),
+  ).toThrow('weights of');
+  expect(() =>
+    int8Conv(direct, { processor: int8Processor, x: planes, weights: larger, shape: { ...wide, ih: 8 }, out }),
+  ).toThrow('planes of');
+  expect(() => int8Conv(direct, { processor: int8Processor, x: planes, weights: larger, shape: wide })).toThrow(
+    'neither floats nor codes',
+  );
   direct.dispose();
 });

@@ -6,6 +6,7 @@ import { DirectRecorder } from '../../src/kernels/direct.ts';
 import { fakeQuantize } from '../../src/kernels/fakeQuantize.ts';
 import { int8Conv } from '../../src/kernels/int8Conv.ts';
 import { quantizePlanes, quantizeRows } from '../../src/kernels/int8Planes.ts';
+import { int8Processor } from '../../src/kernels/int8Processor.ts';
 import { chooseInt8Product, int8Product } from '../../src/kernels/int8Product.ts';
 import { packInt8 } from '../../src/kernels/int8Weights.ts';
 import { matmul, matrix as view } from '../../src/kernels/matmul.ts';
@@ -50,8 +51,9 @@ describe.each(KINDS)('int8 dense layers as a %s computes them', (kind) => {
     const x = quantizeRows(recorder, { x: direct.upload('f32', data), m, k, ...quantizer });
     const packed = { ...layout, operand: direct.upload('u32', words) };
     const [out, added] = [0, 1].map(() => direct.temporary('f32', m * rows));
-    int8Product(recorder, { x, weights: packed, out: out!, m });
+    int8Product(recorder, { processor: int8Processor, x, weights: packed, out: out!, m });
     int8Product(recorder, {
+      processor: int8Processor,
       x,
       weights: packed,
       bias: direct.upload('f32', bias),
@@ -101,7 +103,7 @@ it.each(KINDS)('multiplies without dot4I8Packed as a %s', async (kind) => {
     const x = quantizeRows(plain, { x: data, m, k, scale: 1, low: -128, high: 127 });
     return [plain, watched].map((recorder) => {
       const out = direct.temporary('f32', m * 12);
-      int8Product(recorder, { x, weights: packed, out, m });
+      int8Product(recorder, { processor: int8Processor, x, weights: packed, out, m });
       return out;
     });
   });
@@ -114,6 +116,7 @@ it.each(KINDS)('multiplies without dot4I8Packed as a %s', async (kind) => {
   for (const recorder of [plain, watched]) {
     const out = direct.temporary('f32', 6 * shape.oh * shape.ow);
     int8Conv(recorder, {
+      processor: int8Processor,
       x: planes,
       weights: { ...grouped, operand: direct.upload('u32', grouped.words) },
       shape,
@@ -149,6 +152,7 @@ it('computes what fake quantization and a float kernel do', async () => {
   const { words, ...layout } = packInt8(matrix, { groups: 1, taps: 9 });
   const planes = quantizePlanes(direct, { x, shape, ...quantizer });
   int8Conv(direct, {
+    processor: int8Processor,
     x: planes,
     weights: { ...layout, operand: direct.upload('u32', words) },
     bias,
@@ -167,6 +171,7 @@ it('computes what fake quantization and a float kernel do', async () => {
     out: view(wanted!, 20),
   });
   int8Product(direct, {
+    processor: int8Processor,
     x: rows,
     weights: { ...packed, operand: direct.upload('u32', packed.words) },
     out: found!,
