@@ -16,6 +16,9 @@ const QUADS: u32 = 1;
 // Kernel rows and columns (at most 8), so that the loops over them unroll.
 const KH: u32 = 3;
 const KW: u32 = 3;
+// Whether a step takes all rows of a kernel, at most three columns wide, rather than one: for SwiftShader, which merges
+// all sums after every step of a loop. Others are slower then.
+const UNROLLED: bool = false;
 // Whether a tensor of the result's layout is added before the bounds.
 const RESIDUAL: bool = false;
 
@@ -219,10 +222,9 @@ fn main(
 
   var acc = array<vec4f, 16>();
   for (var ic = 0u; ic < args.group_ic; ic++) {
-    if (SUBGROUP != 4 || KH * KW > 12) {
+    if (!UNROLLED) {
       for (var ky = 0u; ky < KH; ky++) { add_row(&acc, rows, ic, ky, first.strip, second.strip); }
     } else {
-      // For SwiftShader, which merges all sums after every step of a loop. Others are slower then.
       add_row(&acc, rows, ic, 0, first.strip, second.strip);
       if (KH > 1) { add_row(&acc, rows, ic, 1, first.strip, second.strip); }
       if (KH > 2) { add_row(&acc, rows, ic, 2, first.strip, second.strip); }

@@ -85,6 +85,8 @@ describe('strips', () => {
     expect(lenet5.map((layer) => chosen(lavapipe, 64, layer))).toEqual([true, true, true]);
     expect(lenet5.map((layer) => chosen(swiftShader, 64, layer))).toEqual([true, true, true]);
     expect([lavapipe, swiftShader].map((adapter) => chosen(adapter, 32, [16, 16, 3, 32]))).toEqual([true, true]);
+    // There, one image of few channels is not worth the compilation.
+    expect([lavapipe, swiftShader].map((adapter) => chosen(adapter, 1, [16, 16, 3, 32]))).toEqual([true, false]);
     for (const adapter of others) expect(chosen(adapter, 32, [16, 16, 3, 32])).toBe(false);
     // Groups of so few channels are summed directly.
     expect(areStripsFaster(lavapipe, shapeOf([8, 8, 12, 12], [8, 1, 3, 3], { group: 8 }))).toBe(false);
