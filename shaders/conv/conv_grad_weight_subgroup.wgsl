@@ -11,7 +11,6 @@ import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_row, row_of}
 
 enable subgroups;
 
-
 struct Args {
   m: u32, n: u32, // output channels of a group; input channels of a group * kh * kw
   kw: u32, khw: u32, // taps in a kernel row, and in a kernel
@@ -69,7 +68,7 @@ fn store(at: Place, r: u32, sum: vec4f) {
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   // Group and split come from the workgroup alone, so that the loops are uniform control flow.
   let linear = linear_workgroup(wg, count);

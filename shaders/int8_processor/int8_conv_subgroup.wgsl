@@ -93,7 +93,7 @@ fn add_rows(sums: ptr<function, array<V, 16>>, t: Step) {
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let linear = linear_workgroup(wg, count);
   let group = linear / args.group_workgroups;

@@ -77,7 +77,7 @@ fn store(row: u32, column: u32, acc: vec4i) {
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let linear = linear_workgroup(wg, count);
   let column = linear / args.row_groups * COLUMNS;

@@ -12,7 +12,6 @@ import package::common::bounds::bounded4;
 
 enable subgroups;
 
-
 struct Args {
   m: u32, n: u32, k: u32,
   a_offset: u32, a_batch: u32, a_m: u32, a_k: u32,
@@ -85,7 +84,7 @@ fn store(at: Place, r: u32, sum: vec4f) {
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   // Batch and split come from the workgroup alone, so that the loop is uniform control flow.
   let group = linear_workgroup(wg, count);

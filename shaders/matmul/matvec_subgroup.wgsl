@@ -36,7 +36,7 @@ fn product(w: Eight, a: f32, b: f32) -> f32 {
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   // A workgroup is one subgroup; the tile comes from it alone, so that the loop is uniform control flow.
   let group = linear_workgroup(wg, count);

@@ -208,7 +208,7 @@ fn add_row(acc: ptr<function, array<vec4f, 16>>, rows: Rows, ic: u32, ky: u32, f
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let linear = linear_workgroup(wg, count);
   let group = linear / args.group_workgroups;

@@ -11,7 +11,6 @@ import package::common::weights::weight4;
 
 enable subgroups;
 
-
 // Arguments and bindings are common/conv's.
 
 // A row past the edge reads the last one instead, and is not stored.
@@ -36,7 +35,7 @@ fn tap_distance(k: u32) -> u32 {
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let linear = linear_workgroup(wg, count);
   let group = linear / args.group_workgroups;

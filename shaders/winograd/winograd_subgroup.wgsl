@@ -9,7 +9,6 @@ import package::common::winograd::{args, places_of, store_quad};
 
 enable subgroups;
 
-
 // Arguments and bindings 0 to 3 are common/winograd's.
 @group(0) @binding(4) var<storage, read> kernels: array<vec4f>; // [16][m][ceil(k / 4)], zeros past the last k
 @group(0) @binding(5) var<storage, read> x: array<vec4f>; // [16][k][quads]
@@ -18,7 +17,7 @@ enable subgroups;
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(local_invocation_index) lane: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let tile = linear_workgroup(wg, count);
   let row = tile % args.tiles_m * ROWS;

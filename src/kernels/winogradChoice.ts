@@ -1,7 +1,7 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
 import { type ConvGeometry, type FloatConvPlan, WINOGRAD } from './convCall.ts';
 import { type Adapter, cutProduct } from './productVariant.ts';
-import { stripTiles } from './stripsChoice.ts';
+import { areStripsFaster, stripTiles } from './stripsChoice.ts';
 
 /** Of a transformed tile, 4 × 4. */
 export const POSITIONS = 16;
@@ -32,7 +32,8 @@ export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry): bool
   const { subgroup } = straight.variant;
   const lanes = 4 * subgroup;
   const transforms = 45 * pixels * (k + m) + (subgroup < 8 ? 150 : 400) * m * k + 1.5e6;
-  const best = Math.min(9 * k * straight.cost, 4 * (stripTiles(adapter, geometry)?.cost ?? Number.POSITIVE_INFINITY));
+  const strips = areStripsFaster(adapter, geometry) ? stripTiles(adapter, geometry) : undefined;
+  const best = Math.min(9 * k * straight.cost, 4 * (strips?.cost ?? Number.POSITIVE_INFINITY));
   return POSITIONS * 4 * Math.ceil(k / 4) * tiles.cost * lanes + transforms < best * lanes;
 }
 
