@@ -114,8 +114,16 @@ fn row15(four: V) -> V {
 
 // sum + b · a.
 fn madd(sum: vec4f, a: vec4f, b: mat4x4f) -> vec4f {
-  // Component by component on SwiftShader, whose sums then stay in registers; term by term is faster elsewhere.
-  if (SUBGROUP == 4) { return sum + b * a; }
+  // SwiftShader compiles a vector operation whole, component after component, and spills what waits for the next one: each
+  // sum by itself goes from its first product to the addition in one register. Elsewhere whole vectors are faster.
+  if (SUBGROUP == 4) {
+    return vec4f(
+      (a.x * b[0].x + a.y * b[1].x + a.z * b[2].x + a.w * b[3].x) + sum.x,
+      (a.x * b[0].y + a.y * b[1].y + a.z * b[2].y + a.w * b[3].y) + sum.y,
+      (a.x * b[0].z + a.y * b[1].z + a.z * b[2].z + a.w * b[3].z) + sum.z,
+      (a.x * b[0].w + a.y * b[1].w + a.z * b[2].w + a.w * b[3].w) + sum.w,
+    );
+  }
   return sum + a.x * b[0] + a.y * b[1] + a.z * b[2] + a.w * b[3];
 }
 
