@@ -7,3 +7,7 @@ fn is_nan(v: f32) -> bool {
 fn exp_or_nan(v: f32) -> f32 {
   return select(exp(v), v, is_nan(v));
 }
+
+fn exp4_or_nan(v: vec4f) -> vec4f {
+  return select(exp(v), v, (bitcast<vec4u>(v) & vec4u(0x7fffffff)) > vec4u(0x7f800000));
+}

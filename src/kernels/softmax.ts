@@ -10,6 +10,9 @@ export interface Lines {
   inner: number;
 }
 
+/** Elements of a line per invocation from which they are taken by fours: a turn more than needed is then no matter. */
+const FOURS_FROM = 32;
+
 /** Invocations that share a line: one for short lines, a workgroup for long ones (and few, on a CPU adapter). */
 export function softmaxLanes(
   shape: Pick<Lines, 'lines' | 'length'>,
@@ -31,7 +34,7 @@ export function softmax(
   recorder.dispatch(softmaxShader, {
     operands: { x, y },
     args: { ...lines },
-    tunables: { WG: LINE_WG, LANES: lanes, LOG: log },
+    tunables: { WG: LINE_WG, LANES: lanes, LOG: log, FOURS: lines.length >= FOURS_FROM * lanes },
     workgroups: grid(lines.lines, linesPerGroup(lanes)),
     label: log ? 'log softmax' : 'softmax',
   });
