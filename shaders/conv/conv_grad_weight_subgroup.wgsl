@@ -75,7 +75,7 @@ fn main(
   let plane = linear / args.group_workgroups;
   let split = plane % args.splits;
   let group = plane / args.splits;
-  if ((group >= args.groups) | (min(arrayLength(&x), min(arrayLength(&grad), arrayLength(&grad4))) == 0)) { return; }
+  if (group >= args.groups) { return; }
   let tile = linear % args.group_workgroups;
   let row = tile % args.tiles_m * ROWS;
   let column = tile / args.tiles_m * (4 * SUBGROUP) + 4 * lane;

@@ -94,9 +94,7 @@ fn main(
   let tile = group % args.plane_groups;
   let col = tile % args.tiles_n * (4 * SUBGROUP) + 4 * lane;
   let row = tile / args.tiles_n * ROWS;
-  // Never true. SwiftShader works out an array's length, by four divisions, at every access, unless it did so before.
-  let shortest = min(min(arrayLength(&a), arrayLength(&a4)), min(arrayLength(&b), arrayLength(&b4)));
-  if ((batch >= args.batches) | (shortest == 0)) { return; }
+  if (batch >= args.batches) { return; }
   let k_begin = split * args.k_chunk;
   let terms = min(k_begin + args.k_chunk, args.k) - min(k_begin, args.k);
   let a_base = args.a_offset + batch * args.a_batch + k_begin * args.a_k;

@@ -2,6 +2,7 @@ import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Capabilities } from '../gpu/capabilities.ts';
 import type { Program } from '../gpu/program.ts';
 import { encodeArgs, type KernelCall, type Operand, orderOperands } from './kernel.ts';
+import { lengthsFirst } from './lengthsFirst.ts';
 import type { Shader } from './shader.ts';
 import { specialise } from './specialise.ts';
 
@@ -20,8 +21,10 @@ export interface EncodedCall {
 export function encodeCall<S extends Shader>(shader: S, call: KernelCall<S>, capabilities: Capabilities): EncodedCall {
   const args = resolveArgs(shader, call.args);
   const immediate = args instanceof ArrayBuffer && args.byteLength <= capabilities.immediateBytes ? args.byteLength : 0;
+  const program = specialise(shader, call.tunables as Record<string, number>, immediate);
+  const swiftShader = capabilities.kind === 'cpu' && capabilities.subgroupSize === 4;
   return {
-    program: specialise(shader, call.tunables as Record<string, number>, immediate),
+    program: swiftShader ? { ...program, code: lengthsFirst(program.code) } : program,
     args,
     operands: orderOperands(shader, call.operands),
   };

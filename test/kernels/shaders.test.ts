@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { lengthsFirst } from '../../src/kernels/lengthsFirst.ts';
 import type { Shader } from '../../src/kernels/shader.ts';
 import { specialise } from '../../src/kernels/specialise.ts';
 import { testGpu } from '../support/gpu.ts';
@@ -27,8 +28,11 @@ describe('every shader compiles with its own tunables', () => {
     const { features } = gpu.device;
     const missing = shader.features.filter((name) => !features.has((FEATURES[name] ?? name) as GPUFeatureName));
     if (missing.length > 0) skip(`the adapter lacks ${missing.join(' and ')}`);
-    const { pipeline } = await gpu.pipelines.compile(specialise(shader));
-    expect(pipeline).toBeDefined();
+    const program = specialise(shader);
+    for (const code of [program.code, lengthsFirst(program.code)]) {
+      const { pipeline } = await gpu.pipelines.compile({ ...program, code });
+      expect(pipeline).toBeDefined();
+    }
     gpu.throwIfLost();
   });
 });
