@@ -27,7 +27,7 @@ const WANTED_LIMITS = [
   'maxImmediateSize',
 ] as const;
 
-/** Waits for a promise of the GPU, which it asks for when it likes. */
+/** Asks for a promise of the GPU and waits for it. */
 export type Wait = <T>(ask: () => Promise<T>) => Promise<T>;
 
 /** A device with its buffers and pipelines. One Gpu may serve any number of plans. */
@@ -38,7 +38,7 @@ export class Gpu {
   readonly pipelines: PipelineCache;
   /** Resolves when the device is lost, for whatever reason, `destroy` included. */
   readonly lost: Promise<GPUDeviceLostInfo>;
-  /** Set where a pending promise costs the GPU time: then none is asked for before it is about to resolve. */
+  /** Set where a pending promise costs the GPU time: a way to wait that leaves it most of that. */
   patience: Wait | undefined;
   #lostInfo: GPUDeviceLostInfo | undefined;
   #failure: GpuError | undefined;

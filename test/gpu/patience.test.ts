@@ -2,42 +2,55 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { patientWait } from '../../src/gpu/patience.node.ts';
 
-/** How long after the call the promise is asked for, in milliseconds; undefined when that happens at once. */
-async function delayOf(wait: ReturnType<typeof patientWait>): Promise<number | undefined> {
+/** Processor time of this thread over a wait in which the event loop is kept turning, as Dawn does; a share of the wait. */
+async function load(wait: <T>(ask: () => Promise<T>) => Promise<T>, milliseconds: number): Promise<number> {
+  let waiting = true;
+  const poll = () => {
+    if (waiting) setImmediate(poll);
+  };
+  poll();
   const start = performance.now();
-  let asked: number | undefined;
-  const done = wait(async () => {
-    asked = performance.now();
-  });
-  if (asked !== undefined) return undefined;
-  await done;
-  return asked! - start;
+  const before = performance.eventLoopUtilization();
+  const cpu = process.cpuUsage();
+  await wait(() => sleep(milliseconds));
+  waiting = false;
+  const { user, system } = process.cpuUsage(cpu);
+  expect(performance.eventLoopUtilization(before).active).toBeGreaterThan(0);
+  return (user + system) / 1000 / (performance.now() - start);
 }
 
 describe('waiting for an adapter that is a processor', () => {
-  it('sleeps for most of the shortest of the last waits', async () => {
-    const wait = patientWait();
-    for (const length of [80, 40]) await wait(() => sleep(length));
-    expect(await delayOf(wait)).toBeUndefined();
-    // That wait was short, and is remembered for three more.
-    for (let i = 0; i < 2; i++) await wait(() => sleep(40));
-    expect(await delayOf(wait)).toBeUndefined();
-    for (let i = 0; i < 8; i++) await wait(() => sleep(40));
-    // Timers may fire a little early, and late at any time.
-    expect(await delayOf(wait)).toBeGreaterThan(25);
+  it('leaves the processor to it', async () => {
+    const busy = await load((ask) => ask(), 200);
+    const patient = await load(patientWait(), 200);
+    expect(busy).toBeGreaterThan(0.5);
+    expect(patient).toBeLessThan(busy / 2);
   });
 
-  it('starts anew after it slept too long', async () => {
+  it('notices the end soon', async () => {
     const wait = patientWait();
-    for (let i = 0; i < 4; i++) await wait(() => sleep(80));
-    expect(await delayOf(wait)).toBeGreaterThan(50);
-    expect(await delayOf(wait)).toBeUndefined();
+    const late: number[] = [];
+    for (let i = 0; i < 20; i++) {
+      const start = performance.now();
+      await wait(() => new Promise<void>((resolve) => setImmediate(resolve)));
+      late.push(performance.now() - start);
+    }
+    late.sort((a, b) => a - b);
+    expect(late[10]).toBeLessThan(2);
   });
 
-  it('asks at once where waits are short', async () => {
+  it('rests no more once nothing is waited for', async () => {
     const wait = patientWait();
-    for (let i = 0; i < 50; i++) await wait(async () => undefined);
-    expect(await delayOf(wait)).toBeUndefined();
+    await Promise.all([wait(() => sleep(5)), wait(() => sleep(10))]);
+    await sleep(1);
+    let turns = 0;
+    const end = performance.now() + 20;
+    while (performance.now() < end) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      turns++;
+    }
+    // With a rest in each there would be 400 at most.
+    expect(turns).toBeGreaterThan(400);
   });
 
   it('hands on what comes of it', async () => {
