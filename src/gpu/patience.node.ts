@@ -1,5 +1,7 @@
 import type { Wait } from './gpu.ts';
 
+/** Milliseconds of a wait before the first rest: the end of a short one would be overslept. */
+const ALERT = 0.25;
 /** Milliseconds that the thread rests between two looks: a share of the wait so far, within limits. */
 const SHARE = 1 / 64;
 const SHORTEST = 0.05;
@@ -19,7 +21,8 @@ export function patientWait(): Wait {
   const turn = () => {
     turning = pending > 0;
     if (!turning) return;
-    Atomics.wait(cell, 0, 0, Math.min(Math.max(SHARE * (performance.now() - since), SHORTEST), LONGEST));
+    const waited = performance.now() - since;
+    if (waited > ALERT) Atomics.wait(cell, 0, 0, Math.min(Math.max(SHARE * waited, SHORTEST), LONGEST));
     setImmediate(turn);
   };
   return async (ask) => {

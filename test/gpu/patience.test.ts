@@ -10,12 +10,10 @@ async function load(wait: <T>(ask: () => Promise<T>) => Promise<T>, milliseconds
   };
   poll();
   const start = performance.now();
-  const before = performance.eventLoopUtilization();
   const cpu = process.cpuUsage();
   await wait(() => sleep(milliseconds));
   waiting = false;
   const { user, system } = process.cpuUsage(cpu);
-  expect(performance.eventLoopUtilization(before).active).toBeGreaterThan(0);
   return (user + system) / 1000 / (performance.now() - start);
 }
 
