@@ -11,6 +11,10 @@ const ROWS: u32 = 16;
 // Registers that hold them.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
 
+// More turns than any loop takes. Dawn counts the turns of a loop in 64 bits, so that none runs for ever, unless it counts in
+// ones to a constant: two variables to merge a turn on SwiftShader. Long loops count to this, and break off before.
+const ENDLESS: u32 = 0x7fffffff;
+
 // Four terms of a row.
 alias V = vec4f;
 

@@ -7,7 +7,7 @@
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).
 import package::common::grid::linear_workgroup;
-import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_row, row_of};
+import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_row, row_of};
 import package::common::bounds::bounded4;
 
 enable subgroups;
@@ -114,7 +114,8 @@ fn main(
     held[3 % HELD] = row_at(row + held_row(3, lane), a_base) / unit;
   }
   let steps = terms / 4;
-  for (var i = 0u; i < steps; i++) {
+  for (var i = 0u; i < ENDLESS; i++) {
+    if (i >= steps) { break; }
     var x: array<vec4f, HELD>;
     if (ROWS == 1) {
       x[0] = row_terms(row_at(row, a_base) + (4 * i + lane % 4) * args.a_k);

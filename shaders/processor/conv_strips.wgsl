@@ -6,7 +6,7 @@
 // divide a row, its last quad overlaps the one before, and only the pixels of its own are stored.
 import package::common::bounds::bounded4;
 import package::common::grid::linear_workgroup;
-import package::common::rows::{HELD, ROWS, SUBGROUP, held_row, row_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
+import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, held_row, row_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
 import package::common::weights::{WeightLayout, weight};
 
 enable subgroups;
@@ -76,33 +76,44 @@ fn load_strip(at: u32) -> Strip {
   return s;
 }
 
+// What a kernel row adds to a pixel that sees the strip from p on.
+fn pixel(sum: f32, near: vec4f, far: vec4f, p: vec4f, q: vec4f) -> f32 {
+  var v = near.x * p.x;
+  if (KW > 1) { v += near.y * p.y; }
+  if (KW > 2) { v += near.z * p.z; }
+  if (KW > 3) { v += near.w * p.w; }
+  if (KW > 4) { v += far.x * q.x; }
+  if (KW > 5) { v += far.y * q.y; }
+  if (KW > 6) { v += far.z * q.z; }
+  if (KW > 7) { v += far.w * q.w; }
+  return v + sum;
+}
+
 fn sweep(acc: vec4f, near: vec4f, far: vec4f, s: Strip) -> vec4f {
-  // Term by term, or as products of matrices: see common/rows.
   let s1 = vec4f(s.a.yzw, s.b.x);
   let s2 = vec4f(s.a.zw, s.b.xy);
   let s3 = vec4f(s.a.w, s.b.xyz);
-  if (SUBGROUP != 4) {
-    var sum = acc + near.x * s.a;
-    if (KW > 1) { sum += near.y * s1; }
-    if (KW > 2) { sum += near.z * s2; }
-    if (KW > 3) { sum += near.w * s3; }
-    if (KW > 4) { sum += far.x * s.b; }
-    if (KW > 5) { sum += far.y * vec4f(s.b.yzw, s.c.x); }
-    if (KW > 6) { sum += far.z * vec4f(s.b.zw, s.c.xy); }
-    if (KW > 7) { sum += far.w * vec4f(s.b.w, s.c.xyz); }
-    return sum;
-  }
-  if (KW == 1) { return acc + near.x * s.a; }
-  if (KW == 2) { return acc + mat2x4f(s.a, s1) * near.xy; }
-  if (KW == 3) { return acc + mat3x4f(s.a, s1, s2) * near.xyz; }
-  let sum = acc + mat4x4f(s.a, s1, s2, s3) * near;
   let s5 = vec4f(s.b.yzw, s.c.x);
   let s6 = vec4f(s.b.zw, s.c.xy);
-  if (KW == 4) { return sum; }
-  if (KW == 5) { return sum + far.x * s.b; }
-  if (KW == 6) { return sum + mat2x4f(s.b, s5) * far.xy; }
-  if (KW == 7) { return sum + mat3x4f(s.b, s5, s6) * far.xyz; }
-  return sum + mat4x4f(s.b, s5, s6, vec4f(s.b.w, s.c.xyz)) * far;
+  let s7 = vec4f(s.b.w, s.c.xyz);
+  // Sum by sum, or term by term: see common/rows.
+  if (SUBGROUP == 4) {
+    return vec4f(
+      pixel(acc.x, near, far, s.a, s.b),
+      pixel(acc.y, near, far, s1, s5),
+      pixel(acc.z, near, far, s2, s6),
+      pixel(acc.w, near, far, s3, s7),
+    );
+  }
+  var sum = acc + near.x * s.a;
+  if (KW > 1) { sum += near.y * s1; }
+  if (KW > 2) { sum += near.z * s2; }
+  if (KW > 3) { sum += near.w * s3; }
+  if (KW > 4) { sum += far.x * s.b; }
+  if (KW > 5) { sum += far.y * s5; }
+  if (KW > 6) { sum += far.z * s6; }
+  if (KW > 7) { sum += far.w * s7; }
+  return sum;
 }
 
 fn store(rows: Rows, quad: Quad, r: u32, acc: vec4f) {
@@ -221,7 +232,8 @@ fn main(
   if (QUADS > 1) { second = quad_at(column + SUBGROUP, group); }
 
   var acc = array<vec4f, 16>();
-  for (var ic = 0u; ic < args.group_ic; ic++) {
+  for (var ic = 0u; ic < ENDLESS; ic++) {
+    if (ic >= args.group_ic) { break; }
     if (!UNROLLED) {
       for (var ky = 0u; ky < KH; ky++) { add_row(&acc, rows, ic, ky, first.strip, second.strip); }
     } else {
