@@ -47,10 +47,19 @@ fn load_a(base: u32, step: u32) -> vec4f {
   return vec4f(a[i], a[i + args.a_k], a[i + 2 * args.a_k], a[i + 3 * args.a_k]);
 }
 
-// Four terms of a single row, of which each lane loads one.
+// Four terms of a single row, of which each lane loads one, shared as rows are (see common/rows).
 fn row_terms(at: u32) -> vec4f {
   let term = a[at];
+  if (SUBGROUP == 4) {
+    return vec4f(term, quadSwapX(term), quadSwapY(term), quadSwapDiagonal(term));
+  }
   return vec4f(subgroupBroadcast(term, 0u), subgroupBroadcast(term, 1u), subgroupBroadcast(term, 2u), subgroupBroadcast(term, 3u));
+}
+
+// Which of the four they are, to a lane.
+fn terms_of(lane: u32) -> vec4u {
+  let terms = vec4u(0, 1, 2, 3);
+  return select(terms, terms ^ vec4u(lane), ROWS == 1 && SUBGROUP == 4);
 }
 
 fn load_b(c: vec4u, distance: u32) -> vec4f {
@@ -113,26 +122,30 @@ fn main(
     held[2 % HELD] = row_at(row + held_row(2, lane), a_base) / unit;
     held[3 % HELD] = row_at(row + held_row(3, lane), a_base) / unit;
   }
+  let own = row_at(row, a_base) + lane % 4 * args.a_k;
+  let ahead = terms_of(lane) * b_row;
   let steps = terms / 4;
   for (var i = 0u; i < ENDLESS; i++) {
     if (i >= steps) { break; }
     var x: array<vec4f, HELD>;
     if (ROWS == 1) {
-      x[0] = row_terms(row_at(row, a_base) + (4 * i + lane % 4) * args.a_k);
+      x[0] = row_terms(own + 4 * i * args.a_k);
+      let at = 4 * i * b_row + ahead;
+      add_rows(&sums, x, mat4x4f(load_b(c, at.x), load_b(c, at.y), load_b(c, at.z), load_b(c, at.w)));
     } else {
       x[0] = load_a(held[0], i);
+      if (HELD > 1) { x[1 % HELD] = load_a(held[1 % HELD], i); }
+      if (HELD > 2) {
+        x[2 % HELD] = load_a(held[2 % HELD], i);
+        x[3 % HELD] = load_a(held[3 % HELD], i);
+      }
+      add_rows(&sums, x, mat4x4f(
+        load_b(c, 4 * i * b_row),
+        load_b(c, (4 * i + 1) * b_row),
+        load_b(c, (4 * i + 2) * b_row),
+        load_b(c, (4 * i + 3) * b_row),
+      ));
     }
-    if (HELD > 1) { x[1 % HELD] = load_a(held[1 % HELD], i); }
-    if (HELD > 2) {
-      x[2 % HELD] = load_a(held[2 % HELD], i);
-      x[3 % HELD] = load_a(held[3 % HELD], i);
-    }
-    add_rows(&sums, x, mat4x4f(
-      load_b(c, 4 * i * b_row),
-      load_b(c, (4 * i + 1) * b_row),
-      load_b(c, (4 * i + 2) * b_row),
-      load_b(c, (4 * i + 3) * b_row),
-    ));
   }
   for (var k = 4 * steps; k < terms; k++) {
     let at = a_base + k * args.a_k;
