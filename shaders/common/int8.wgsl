@@ -11,6 +11,18 @@ fn nibbles4(word: u32, half: u32) -> vec4i {
   return (vec4i(bitcast<i32>(word)) << (vec4u(28, 20, 12, 4) - 4 * half)) >> vec4u(28);
 }
 
+// The same without shifts, which SwiftShader makes lane by lane: what is left of a product by a power of two holds the number
+// in its uppermost bits, and is a float exactly.
+fn bytes4_by_products(word: u32) -> vec4f {
+  let high = (word * vec4u(0x1000000, 0x10000, 0x100, 1)) & vec4u(0xff000000);
+  return vec4f(bitcast<vec4i>(high)) * 0x1p-24;
+}
+
+fn nibbles4_by_products(word: u32, half: u32) -> vec4f {
+  let high = (word * select(16u, 1u, half == 1) * vec4u(0x1000000, 0x10000, 0x100, 1)) & vec4u(0xf0000000);
+  return vec4f(bitcast<vec4i>(high)) * 0x1p-28;
+}
+
 // The same as bytes of 16 times the nibbles, which takes a shift and a mask; sums come out 16-fold.
 fn nibbles_16fold(word: u32, half: u32) -> u32 {
   return (word << (4 - 4 * half)) & 0xf0f0f0f0;

@@ -7,7 +7,7 @@
 // these adapters take apart too, takes as long on lavapipe and a fifth longer on SwiftShader. See conv_subgroup for the
 // rest.
 import package::common::grid::linear_workgroup;
-import package::common::int8::{bytes4, nibbles4};
+import package::common::int8::{bytes4, bytes4_by_products, nibbles4, nibbles4_by_products};
 import package::common::int8_conv::{Pixels, args, store, weights, x};
 import package::common::rows::{HELD, ROWS, SUBGROUP, V, held_row, place_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
 
@@ -27,17 +27,21 @@ const TAPS: u32 = 1;
 struct Columns { p: V, q: V, r: V, s: V }
 
 fn madd(sum: V, w: V, c: Columns) -> V {
-  // See common/rows.
-  if (SUBGROUP == 4) { return sum + V(dot(w, c.p), dot(w, c.q), dot(w, c.r), dot(w, c.s)); }
   return sum + w.x * V(c.p.x, c.q.x, c.r.x, c.s.x) + w.y * V(c.p.y, c.q.y, c.r.y, c.s.y)
     + w.z * V(c.p.z, c.q.z, c.r.z, c.s.z) + w.w * V(c.p.w, c.q.w, c.r.w, c.s.w);
+}
+
+fn unpack(word: u32) -> V {
+  if (SUBGROUP == 4) { return V(bytes4_by_products(word)); }
+  return V(bytes4(word));
 }
 
 // A row past the edge reads the last one instead, and is not stored.
 fn load_weights(base: u32, half: u32, row: u32) -> V {
   let word = weights[base + min(row, args.m - 1)];
-  if (BITS == 4) { return V(nibbles4(word, half)); }
-  return V(bytes4(word));
+  if (BITS == 8) { return unpack(word); }
+  if (SUBGROUP == 4) { return V(nibbles4_by_products(word, half)); }
+  return V(nibbles4(word, half));
 }
 
 // Word k of the rows from the given one on.
@@ -61,9 +65,24 @@ struct Step {
 }
 
 fn taps(sum: V, w0: V, w1: V, w2: V, step: Step) -> V {
-  let one = madd(sum, w0, step.c0);
+  let c0 = step.c0;
+  let c1 = step.c1;
+  let c2 = step.c2;
+  // Sum by sum, or term by term: see common/rows.
+  if (SUBGROUP == 4 && TAPS == 1) {
+    return V(dot(w0, c0.p) + sum.x, dot(w0, c0.q) + sum.y, dot(w0, c0.r) + sum.z, dot(w0, c0.s) + sum.w);
+  }
+  if (SUBGROUP == 4) {
+    return V(
+      dot(w0, c0.p) + dot(w1, c1.p) + dot(w2, c2.p) + sum.x,
+      dot(w0, c0.q) + dot(w1, c1.q) + dot(w2, c2.q) + sum.y,
+      dot(w0, c0.r) + dot(w1, c1.r) + dot(w2, c2.r) + sum.z,
+      dot(w0, c0.s) + dot(w1, c1.s) + dot(w2, c2.s) + sum.w,
+    );
+  }
+  let one = madd(sum, w0, c0);
   if (TAPS == 1) { return one; }
-  return madd(madd(one, w1, step.c1), w2, step.c2);
+  return madd(madd(one, w1, c1), w2, c2);
 }
 
 fn add_rows(sums: ptr<function, array<V, 16>>, t: Step) {
@@ -125,17 +144,17 @@ fn main(
     if (TAPS == 3) {
       t.w1 = load_row(group, w_at + args.channel_words, row, lane);
       t.w2 = load_row(group, w_at + 2 * args.channel_words, row, lane);
-      let b0 = V(bytes4(x[at.x]));
-      let b1 = V(bytes4(x[at.x + 1]));
-      let b2 = V(bytes4(x[at.x + 2]));
-      let b3 = V(bytes4(x[at.x + 3]));
-      let b4 = V(bytes4(x[at.x + 4]));
-      let b5 = V(bytes4(x[at.x + 5]));
+      let b0 = unpack(x[at.x]);
+      let b1 = unpack(x[at.x + 1]);
+      let b2 = unpack(x[at.x + 2]);
+      let b3 = unpack(x[at.x + 3]);
+      let b4 = unpack(x[at.x + 4]);
+      let b5 = unpack(x[at.x + 5]);
       t.c0 = Columns(b0, b1, b2, b3);
       t.c1 = Columns(b1, b2, b3, b4);
       t.c2 = Columns(b2, b3, b4, b5);
     } else {
-      t.c0 = Columns(V(bytes4(x[at.x])), V(bytes4(x[at.y])), V(bytes4(x[at.z])), V(bytes4(x[at.w])));
+      t.c0 = Columns(unpack(x[at.x]), unpack(x[at.y]), unpack(x[at.z]), unpack(x[at.w]));
     }
     add_rows(&sums, t);
     word++;
