@@ -3,7 +3,8 @@
 //
 // An implicit matrix product like conv_subgroup's, but a lane's four columns are four pixels of one row. Their taps of one
 // kernel row lie in a strip of KW + 3 numbers, which is loaded once, where conv_subgroup loads 4·KW. Where four does not
-// divide a row, its last quad overlaps the one before, and only the pixels of its own are stored.
+// divide a row, its last quad overlaps the one before, and only the pixels of its own are stored; unless rows of the input
+// are whole vectors: then the quad reads on, and strips come in two or three loads.
 import package::common::bounds::bounded4;
 import package::common::grid::linear_workgroup;
 import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, held_row, row_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
@@ -19,6 +20,8 @@ const KW: u32 = 3;
 // Whether a step takes all rows of a kernel, at most three columns wide, rather than one: for SwiftShader, which merges
 // all sums after every step of a loop. Others are slower then.
 const UNROLLED: bool = false;
+// Whether all distances in the input are whole vectors: they are counted in those then.
+const ALIGNED: bool = false;
 // Whether a tensor of the result's layout is added before the bounds.
 const RESIDUAL: bool = false;
 
@@ -38,6 +41,7 @@ struct Args {
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read> residual: array<f32>;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
+@group(0) @binding(6) var<storage, read> x4: array<vec4f>; // x again
 
 fn weight_layout() -> WeightLayout {
   return WeightLayout(args.w_rows, args.group_ic * KH * KW, args.w_codes, args.w_pairs, args.w_bits, args.w_scales, args.w_zeros, args.w_table, args.w_group);
@@ -65,6 +69,12 @@ struct Strip {
 
 fn load_strip(at: u32) -> Strip {
   var s: Strip;
+  if (ALIGNED) {
+    s.a = x4[at];
+    if (KW > 1) { s.b = x4[at + 1]; }
+    if (KW > 5) { s.c = x4[at + 2]; }
+    return s;
+  }
   s.a = vec4f(x[at], x[at + 1], x[at + 2], x[at + 3]);
   if (KW > 1) { s.b.x = x[at + 4]; }
   if (KW > 2) { s.b.y = x[at + 5]; }
@@ -143,13 +153,14 @@ fn quad_at(column: u32, group: u32) -> Quad {
   let line = quad / args.quads;
   let image = line / args.oh;
   let oy = line - image * args.oh;
-  let wanted = 4 * (quad - line * args.quads);
-  let ox = min(wanted, args.ow - 4);
+  let unit = quad - line * args.quads;
+  let wanted = 4 * unit;
+  let ox = select(min(wanted, args.ow - 4), wanted, ALIGNED);
   let pixels = ox + vec4u(0, 1, 2, 3);
   return Quad(
-    args.x_offset + image * args.x_image + group * args.group_ic * args.x_channel + oy * args.x_oy + ox,
+    args.x_offset + image * args.x_image + group * args.group_ic * args.x_channel + oy * args.x_oy + select(ox, unit, ALIGNED),
     args.out_offset + image * args.out_image + oy * args.out_oy + pixels * args.out_ox,
-    (pixels >= vec4u(wanted)) & vec4<bool>(column < args.columns),
+    (pixels >= vec4u(wanted)) & (pixels < vec4u(args.ow)) & vec4<bool>(column < args.columns),
   );
 }
 

@@ -3,7 +3,7 @@ import { bindWeights } from './denseWeights.ts';
 import { convStripsShader } from './generated/processor.ts';
 import { grid, type Recorder } from './kernel.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
-import { stripTiles, unrollsRows } from './stripsChoice.ts';
+import { isAligned, stripTiles, unrollsRows } from './stripsChoice.ts';
 
 /**
  * A convolution whose taps of one kernel row are loaded once for four pixels: for adapters that run on a CPU, and for
@@ -19,17 +19,19 @@ export function stripsConv(recorder: Recorder, call: ValidConv): void {
     offset: call.weightsOffset,
   });
   const { subgroup, rows, quads, tilesM, tilesN, columns } = tiles;
+  const aligned = isAligned(xAt);
+  const unit = aligned ? 4 : 1;
   recorder.dispatch(convStripsShader, {
-    operands: { x, weights: weights.operand, bias: bias ?? x, residual: residual ?? x, out },
+    operands: { x, x4: x, weights: weights.operand, bias: bias ?? x, residual: residual ?? x, out },
     args: {
       m: groupOut,
       group_ic: groupIn,
       groups,
-      x_offset: xAt.offset,
-      x_image: xAt.image,
-      x_channel: xAt.channel,
-      x_ky: xAt.ky,
-      x_oy: xAt.oy,
+      x_offset: xAt.offset / unit,
+      x_image: xAt.image / unit,
+      x_channel: xAt.channel / unit,
+      x_ky: xAt.ky / unit,
+      x_oy: xAt.oy / unit,
       ow,
       oh,
       quads: Math.ceil(ow / 4),
@@ -51,6 +53,7 @@ export function stripsConv(recorder: Recorder, call: ValidConv): void {
       SUBGROUP: subgroup,
       ROWS: rows,
       QUADS: quads,
+      ALIGNED: aligned,
       UNROLLED: unrollsRows(subgroup, call),
       KH: kh,
       KW: kw,

@@ -20,8 +20,7 @@ export interface PaddedPlanes {
 }
 
 /**
- * x = [planes, h, w] with zeros around every plane: [planes, h + top + bottom, w + left + right]. Returns x itself where
- * nothing is to be padded.
+ * x = [planes, h, w] with zeros around every plane: [planes, ...paddedSize]. Returns x itself where nothing is to be padded.
  */
 export function padPlanes(
   recorder: Recorder,
@@ -37,7 +36,9 @@ export function padPlanes(
   const { top, left, bottom, right } = padding;
   if (top === 0 && left === 0 && bottom === 0 && right === 0) return { operand: x, h, w };
   const outH = h + top + bottom;
-  const outW = w + left + right;
+  // Rows of whole vectors, where those are read as such (see conv_strips).
+  const unit = recorder.capabilities.kind === 'cpu' ? 4 : 1;
+  const outW = Math.ceil((w + left + right) / unit) * unit;
   const size = planes * outH * outW;
   const out = recorder.temporary('f32', size, label);
   if (recorder.capabilities.kind === 'cpu') {

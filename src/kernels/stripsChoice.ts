@@ -27,6 +27,11 @@ export function suitsStrips({ kh, kw, ow, xAt }: ConvGeometry): boolean {
   return kw > 1 && kw <= LARGEST_KERNEL && kh <= LARGEST_KERNEL && ow >= 4 && xAt.kx === 1 && xAt.ox === 1;
 }
 
+/** Whether strips begin, and all distances between them are, at whole vectors. */
+export function isAligned({ offset, image, channel, ky, oy }: ConvGeometry['xAt']): boolean {
+  return [offset, image, channel, ky, oy].every((distance) => distance % 4 === 0);
+}
+
 /** The cheapest cut into tiles of strips; undefined where the kernel does not do this convolution or the adapter is no CPU. */
 export function stripTiles(adapter: Adapter, geometry: ConvGeometry): StripTiles | undefined {
   const { images, groupOut: m, groupIn: k, kh, kw, oh, ow } = geometry;

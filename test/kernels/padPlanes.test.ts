@@ -45,7 +45,8 @@ describe.each(KINDS)('padPlanes as on a %s', (kind) => {
     const padding = { top, left, bottom, right };
     const padded = padPlanes(recorderOfKind(recorder, kind), { x, planes, h, w, padding, label: 'padding' });
     await recorder.run();
-    expect([padded.h, padded.w]).toEqual([h + top + bottom, w + left + right]);
+    const inner = w + left + right;
+    expect([padded.h, padded.w]).toEqual([h + top + bottom, kind === 'cpu' ? Math.ceil(inner / 4) * 4 : inner]);
     const at = (plane: number, y: number, column: number) =>
       y < 0 || y >= h || column < 0 || column >= w ? 0 : data[(plane * h + y) * w + column];
     const expected = Float32Array.from({ length: planes * padded.h * padded.w }, (_, i) => {

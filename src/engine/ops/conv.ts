@@ -59,7 +59,8 @@ function forward(context: ForwardContext): void {
 function keptPadding({ builder, saved }: BackwardContext, shape: ConvShape): PaddedPlanes | undefined {
   const operand = saved.get('padded') as Value<'f32'> | undefined;
   if (!operand || builder.capabilities.kind !== 'cpu') return undefined;
-  return { operand, h: shape.ih + shape.padTop + shape.padBottom, w: shape.iw + shape.padLeft + shape.padRight };
+  const h = shape.ih + shape.padTop + shape.padBottom;
+  return { operand, h, w: operand.elements / (shape.n * shape.ic * h) };
 }
 
 function backward(context: BackwardContext): void {
