@@ -1,10 +1,9 @@
 import type { Wait } from './gpu.ts';
 
 /** Milliseconds of a wait before the first rest: the end of a short one would be overslept. */
-const ALERT = 0.25;
-/** Milliseconds that the thread rests between two looks: a share of the wait so far, within limits. */
+const ALERT = 0.35;
+/** Milliseconds that the thread rests between two looks: a share of the wait so far. Systems make it 0.08 at least. */
 const SHARE = 1 / 64;
-const SHORTEST = 0.05;
 const LONGEST = 0.25;
 
 /**
@@ -22,7 +21,7 @@ export function patientWait(): Wait {
     turning = pending > 0;
     if (!turning) return;
     const waited = performance.now() - since;
-    if (waited > ALERT) Atomics.wait(cell, 0, 0, Math.min(Math.max(SHARE * waited, SHORTEST), LONGEST));
+    if (waited > ALERT) Atomics.wait(cell, 0, 0, Math.min(SHARE * waited, LONGEST));
     setImmediate(turn);
   };
   return async (ask) => {
