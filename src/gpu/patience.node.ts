@@ -2,9 +2,8 @@ import type { Wait } from './gpu.ts';
 
 /** Milliseconds of a wait before the first rest: the end of a short one would be overslept. */
 const ALERT = 0.35;
-/** Milliseconds that the thread rests between two looks: a share of the wait so far. Systems make it 0.08 at least. */
-const SHARE = 1 / 64;
-const LONGEST = 0.25;
+/** Milliseconds that the thread rests between two looks. Systems make a tenth of a millisecond of it. */
+const REST = 0.02;
 
 /**
  * Dawn's binding polls from the JavaScript thread, turn after turn of the event loop, for as long as a promise is pending.
@@ -20,8 +19,7 @@ export function patientWait(): Wait {
   const turn = () => {
     turning = pending > 0;
     if (!turning) return;
-    const waited = performance.now() - since;
-    if (waited > ALERT) Atomics.wait(cell, 0, 0, Math.min(SHARE * waited, LONGEST));
+    if (performance.now() - since > ALERT) Atomics.wait(cell, 0, 0, REST);
     setImmediate(turn);
   };
   return async (ask) => {
