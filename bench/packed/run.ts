@@ -68,7 +68,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, option
   }
   const activations = quantizer ? { x: input, quantizer, codes: new Map() } : input;
   const call = { weights: packed, x: activations, out: packedOut!, label: 'packed' };
-  if ('m' in shape) packedProduct(recorder, { ...call, m: shape.m });
+  if ('m' in shape) packedProduct(recorder, { ...call, m: shape.m, alternatives });
   else packedConv(recorder, { ...call, shape, alternatives });
   const compact = await recorder.compile('packed');
   recorder.clear();
