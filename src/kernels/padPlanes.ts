@@ -20,7 +20,8 @@ export interface PaddedPlanes {
 }
 
 /**
- * x = [planes, h, w] with zeros around every plane: [planes, ...paddedSize]. Returns x itself where nothing is to be padded.
+ * x = [planes, h, w] with zeros around every plane: [planes, h + top + bottom, w + left + right], and up to three columns of
+ * zeros more on CPU adapters. Returns x itself where nothing is to be padded.
  */
 export function padPlanes(
   recorder: Recorder,

@@ -25,16 +25,25 @@ describe('waiting for an adapter that is a processor', () => {
     expect(patient).toBeLessThan(busy / 2);
   });
 
-  it('notices the end soon', async () => {
-    const wait = patientWait();
+  /** Median lateness, in milliseconds, of waits for what ends after so many. */
+  async function lateness(wait: ReturnType<typeof patientWait>, milliseconds: number): Promise<number> {
     const late: number[] = [];
     for (let i = 0; i < 20; i++) {
-      const start = performance.now();
-      await wait(() => new Promise<void>((resolve) => setImmediate(resolve)));
-      late.push(performance.now() - start);
+      const due = performance.now() + milliseconds;
+      await wait(
+        () =>
+          new Promise<void>((resolve) => {
+            const poll = () => (performance.now() >= due ? resolve() : setImmediate(poll));
+            poll();
+          }),
+      );
+      late.push(performance.now() - due);
     }
-    late.sort((a, b) => a - b);
-    expect(late[10]).toBeLessThan(2);
+    return late.sort((a, b) => a - b)[10]!;
+  }
+
+  it.each([0, 1, 5])('notices the end of %i ms soon', async (milliseconds) => {
+    expect(await lateness(patientWait(), milliseconds)).toBeLessThan(1);
   });
 
   it('rests no more once nothing is waited for', async () => {
@@ -47,7 +56,7 @@ describe('waiting for an adapter that is a processor', () => {
       await new Promise<void>((resolve) => setImmediate(resolve));
       turns++;
     }
-    // With a rest in each there would be 400 at most.
+    // With a rest in each, of more than 0.05 ms, there would be fewer.
     expect(turns).toBeGreaterThan(400);
   });
 
