@@ -9,6 +9,7 @@ const entry = fileURLToPath(new URL('../src/web.ts', import.meta.url));
 /** Modules that are fetched only where a network, or the page, needs them. */
 export type Part =
   | 'convAlternatives'
+  | 'matmulDots'
   | 'floatLayer'
   | 'denseLayer'
   | 'int8Layer'

@@ -97,7 +97,7 @@ async function meanOverSamples(
   const batch = Math.min(BATCH, dataset.size);
   const { graph, shapes } = prepareGraph(logitsGraph(options.graph), { batch });
   const inputName = checkedInput(graph, shapes, dataset, preprocess);
-  await loadOperators({ graph, capabilities: gpu.capabilities });
+  await loadOperators({ graph, shapes, capabilities: gpu.capabilities });
   const { compiled, parts } = await buildPlan(gpu, 'calibration', (builder) => {
     const store = builder.adopt(new ParameterStore(gpu, graph));
     const shape = shapes.get(inputName) as number[];

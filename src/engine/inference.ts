@@ -79,6 +79,7 @@ export class InferenceModel {
     await pause?.();
     await loadOperators({
       graph,
+      shapes,
       capabilities,
       ...(options.formOf && { formOf: (name) => options.formOf?.(graph, name) }),
     });

@@ -101,6 +101,7 @@ export interface Operator {
 /** What is known of a plan before it is recorded. */
 export interface PlanUse {
   readonly graph: Graph;
+  readonly shapes: ReadonlyMap<string, readonly number[]>;
   readonly capabilities: Capabilities;
   /** The form of an initializer's packed weights; undefined for floats, which all are where this is absent. */
   formOf?(name: string): PackedLayer['form'] | undefined;

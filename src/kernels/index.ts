@@ -37,6 +37,7 @@ export * from './lanes.ts';
 export * from './lines.ts';
 export * from './lsqInitialScale.ts';
 export * from './matmul.ts';
+export * from './matmulDots.ts';
 export * from './matmulMatrices.ts';
 export * from './nmMask.ts';
 export * from './normalFloat4.ts';

@@ -3,6 +3,7 @@ import { grid, type Operand, type Recorder } from './kernel.ts';
 import {
   type Adapter,
   cutProduct,
+  type DotsVariant,
   inHalf,
   type MatrixVariant,
   type ProductVariant,
@@ -38,8 +39,21 @@ export interface MatmulCall {
   /** Bounds of the result; a fused Relu has lo = 0. */
   lo?: number;
   hi?: number;
+  /** Ways that are faster for some: a module of its own, which is loaded where a plan may need it. */
+  alternatives?: ProductAlternatives | undefined;
   label?: string;
 }
+
+/** A call with nothing left open. */
+export type WholeMatmulCall = MatmulCall & Required<Pick<MatmulCall, 'alpha' | 'beta' | 'lo' | 'hi' | 'label'>>;
+
+/** Records the product, if there is a better way for it than the rule's or, by measurement, than all others. */
+export type ProductAlternatives = (
+  recorder: Recorder,
+  call: WholeMatmulCall,
+  shape: ProductShape,
+  tuned: TunedPlan | undefined,
+) => boolean;
 
 /** How a product is cut into tiles. */
 export type MatmulCut = TileCount<ProductVariant | MatrixVariant>;
@@ -50,6 +64,12 @@ export interface MatmulPlan extends MatmulCut {
   splits: number;
   kChunk: number;
 }
+
+/** As dot products; see matmulDots.ts. */
+export type DotsPlan = Omit<MatmulPlan, 'variant' | 'cost'> & { variant: DotsVariant };
+
+/** What may have been measured to be the fastest. */
+export type TunedPlan = MatmulPlan | DotsPlan;
 
 export interface ProductShape {
   m: number;
@@ -67,8 +87,11 @@ export interface ProductShape {
 
 /** Variant, tiles and split of a product, from the adapter, its measured choices and the shape alone. */
 export function planMatmul(adapter: Adapter, shape: ProductShape): MatmulPlan {
-  const tuned = adapter.tuned?.choose<MatmulPlan>('product', adapter, shape);
-  if (tuned) return tuned;
+  return planBy(adapter, shape, adapter.tuned?.choose<TunedPlan>('product', adapter, shape));
+}
+
+function planBy(adapter: Adapter, shape: ProductShape, tuned: TunedPlan | undefined): MatmulPlan {
+  if (tuned && tuned.variant.kind !== 'dots') return tuned as MatmulPlan;
   const byMatrices = adapter.matrices?.choose<MatmulCut>(adapter, shape);
   if (byMatrices) return splitProduct(adapter, shape, byMatrices, false);
   const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS);
@@ -117,12 +140,17 @@ export function matmul(recorder: Recorder, call: MatmulCall): void {
   if (m * n * batches === 0) return;
   const [aRows, bRows] = [call.a.columnStride === 1, call.b.columnStride === 1];
   const contiguous = out.rowStride === n && out.columnStride === 1 && (batches === 1 || out.batchStride === m * n);
-  const half = recorder.capabilities.precision === 'f16';
-  const plan = planMatmul(recorder.capabilities, { m, n, k, batches, aRows, bRows, contiguous, half });
+  const { capabilities } = recorder;
+  const half = capabilities.precision === 'f16';
+  const shape = { m, n, k, batches, aRows, bRows, contiguous, half };
   const { bias } = call;
   const label = call.label ?? 'product';
+  const whole = { ...call, alpha, beta: bias ? beta : 0, lo, hi, label };
+  const tuned = capabilities.tuned?.choose<TunedPlan>('product', capabilities, shape);
+  if (call.alternatives?.(recorder, whole, shape, tuned)) return;
+  const plan = planBy(capabilities, shape, tuned);
   if (plan.splits === 1) {
-    dispatch(recorder, plan, { ...call, alpha, beta: bias ? beta : 0, lo, hi, label }, 0);
+    dispatch(recorder, plan, whole, 0);
     return;
   }
   // The parts are laid out as plain [splits][batches][m][n]; the sum of the splits brings them to their place.
@@ -148,13 +176,10 @@ export function matmul(recorder: Recorder, call: MatmulCall): void {
   });
 }
 
-function dispatch(
-  recorder: Recorder,
-  plan: MatmulPlan,
-  call: MatmulCall & { alpha: number; beta: number; lo: number; hi: number; label: string },
-  outSplit: number,
-): void {
-  const { m, n, k, batches = 1, a, b, out, bias, alpha, beta, lo, hi } = plan.swap ? transposed(call) : call;
+/** What all kernels take of a product, or of its transpose. */
+export function productDispatch(whole: WholeMatmulCall, plan: Omit<DotsPlan, 'variant'>, outSplit: number) {
+  const call = plan.swap ? transposed(whole) : whole;
+  const { m, n, k, batches = 1, a, b, out, bias, alpha, beta, lo, hi, label } = call;
   // A workgroup is one tile: on a CPU adapter, a subgroup of its own, so that no subgroup idles over the edge.
   const planeGroups = plan.tilesM * plan.tilesN;
   const shared = {
@@ -190,8 +215,14 @@ function dispatch(
     },
     workgroups: grid(planeGroups * plan.splits * batches, 1),
     work: { flops: 2 * m * n * k * batches },
-    label: call.label,
+    label,
   };
+  return { call, shared };
+}
+
+function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, outSplit: number): void {
+  const { call, shared } = productDispatch(whole, plan, outSplit);
+  const { n, batches = 1, a, b } = call;
   const { variant } = plan;
   if (variant.kind === 'subgroup') {
     const VECTOR_A = inWholeVectors(a, batches);
@@ -225,7 +256,7 @@ export function subgroupTunables(variant: Extract<ProductVariant, { kind: 'subgr
 }
 
 /** Whether four neighbouring columns from a multiple of four on are an aligned vec4. */
-function inWholeVectors(
+export function inWholeVectors(
   { rowStride, columnStride, offset = 0, batchStride = 0 }: MatrixView,
   batches: number,
 ): boolean {
@@ -238,6 +269,6 @@ function transposed<Call extends MatmulCall>(call: Call): Call {
   return { ...call, m: n, n: m, a: transpose(b), b: transpose(a), out: transpose(out), bias: bias && transpose(bias) };
 }
 
-function transpose<View extends Pick<MatrixView, 'rowStride' | 'columnStride'>>(view: View): View {
+export function transpose<View extends Pick<MatrixView, 'rowStride' | 'columnStride'>>(view: View): View {
   return { ...view, rowStride: view.columnStride, columnStride: view.rowStride };
 }

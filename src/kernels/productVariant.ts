@@ -33,6 +33,20 @@ export interface MatrixVariant {
   tunables: { readonly Component: 'f16' | 'f32' } & Readonly<Record<MatrixTunable, number>>;
 }
 
+/** Products of so few rows, or columns, may be computed as dot products. */
+export const FEW_ROWS = 4;
+
+/** Terms from which on the rule does so. */
+export const DOTS_TERMS = { cpu: 512, gpu: 128 } as const;
+
+/** One tile of `rows` x 4 per workgroup whose lanes, those of a subgroup or any, go along the terms; see matmulDots.ts. */
+export interface DotsVariant {
+  kind: 'dots';
+  rows: 1 | 2 | 4;
+  lanes: number;
+  subgroup: boolean;
+}
+
 export interface TileCount<Variant = ProductVariant> {
   variant: Variant;
   tilesM: number;

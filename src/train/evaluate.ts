@@ -76,7 +76,7 @@ async function evaluateAt(
   const { classes, outputs } = matchClasses(graph, shapes, dataset, options.preprocess);
   const steps = Math.ceil(dataset.size / batch);
   const capabilities = withPrecision(gpu.capabilities, options.precision);
-  await loadOperators({ graph, capabilities });
+  await loadOperators({ graph, shapes, capabilities });
   const { compiled, parts } = await buildPlan(
     gpu,
     'evaluation',

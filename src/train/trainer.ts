@@ -92,10 +92,11 @@ export class Trainer {
     checkedInput(graph, shapes, options.format, options.preprocess);
     matchClasses(graph, shapes, options.format, options.preprocess);
     const { capabilities } = gpu;
-    await loadOperators({ graph, capabilities });
-    if (options.teacher) await loadOperators({ graph: options.teacher.graph, capabilities });
+    await loadOperators({ graph, shapes, capabilities });
+    const teacher = options.teacher && prepareTeacher(options.teacher.graph, options.batch);
+    if (teacher) await loadOperators({ ...teacher, capabilities });
     const { compiled, parts } = await buildPlan(gpu, 'training step', (builder) =>
-      recordStep(builder, graph, shapes, options),
+      recordStep(builder, { graph, shapes }, teacher, options),
     );
     return new Trainer(gpu, options, compiled, parts);
   }
@@ -181,13 +182,15 @@ export class Trainer {
   }
 }
 
+type PreparedGraph = ReturnType<typeof prepareGraph>;
+
 type StepParts = ReturnType<typeof recordStep>;
 
 /** Records one training step: batch, forward, loss, backward, update. The builder owns all that it makes. */
 function recordStep(
   builder: Builder,
-  graph: Graph,
-  shapes: ReadonlyMap<string, readonly number[]>,
+  { graph, shapes }: PreparedGraph,
+  preparedTeacher: PreparedGraph | undefined,
   options: TrainerOptions,
 ) {
   const { gpu } = builder;
@@ -198,7 +201,7 @@ function recordStep(
   const shape = shapes.get(inputName) as readonly number[];
   const input = recordInput(builder, { graph, shape, format, preprocess, augmented });
   const inputs = new Map([[inputName, input.value]]);
-  const teacher = options.teacher && recordTeacher(builder, options.teacher.graph, input.value, batch);
+  const teacher = preparedTeacher && recordTeacher(builder, preparedTeacher, input.value);
   const tape = recordForward({ builder, graph, shapes, store, inputs, training: options.batchNorm === 'train' });
   const logits = tape.values.get(outputs) as Value<'f32'>;
 
@@ -245,9 +248,12 @@ function recordStep(
   return { store, mask, gradients, scores, input, optimizer, slot, ring: ring.storage.slice as BufferSlice };
 }
 
+function prepareTeacher(source: Graph, batch: number): PreparedGraph {
+  return prepareGraph(foldBatchNorm(logitsGraph(source)), { batch });
+}
+
 /** Records a network that only answers, on the student's input; gives its logits. */
-function recordTeacher(builder: Builder, source: Graph, input: Value<'f32'>, batch: number): Value<'f32'> {
-  const { graph, shapes } = prepareGraph(foldBatchNorm(logitsGraph(source)), { batch });
+function recordTeacher(builder: Builder, { graph, shapes }: PreparedGraph, input: Value<'f32'>): Value<'f32'> {
   const store = builder.adopt(new ParameterStore(builder.gpu, graph));
   const name = onlyInput(graph);
   const { values } = recordForward({

@@ -46,7 +46,7 @@ export async function runGraph(gpu: Gpu, run: GraphRun): Promise<GraphResult> {
     return builder.own(shape, 'f32', label);
   };
   const inputs = new Map(graph.inputs.map(({ name }) => [name, own(name, name)]));
-  await loadOperators({ graph, capabilities: gpu.capabilities });
+  await loadOperators({ graph, shapes, capabilities: gpu.capabilities });
   const tape = recordForward({ builder, graph, shapes, store, inputs, training, inferenceOnly });
   const results = new Map<string, Value<'f32'>>();
   for (const { name } of graph.outputs) {

@@ -7,6 +7,7 @@ import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } from '../operator.ts';
 import { broadcastAxes } from './binary.ts';
 import { convAlternatives, loadConvAlternatives } from './convAlternatives.ts';
+import { dots, loadDots } from './dots.ts';
 import { floatKernels, loadFloatKernels } from './floatKernels.ts';
 
 const [A, B, C] = [0, 1, 2] as const;
@@ -53,6 +54,7 @@ function forward(context: ForwardContext): void {
     alpha,
     beta,
     ...context.bounds,
+    alternatives: dots(),
     label: 'dense',
   });
 }
@@ -91,7 +93,7 @@ function backward(context: BackwardContext): void {
 }
 
 async function load(use: PlanUse): Promise<void> {
-  await Promise.all([loadFloatKernels('Gemm', use), loadConvAlternatives('Gemm', use, ['dense'])]);
+  await Promise.all([loadFloatKernels('Gemm', use), loadDots(use), loadConvAlternatives('Gemm', use, ['dense'])]);
 }
 
 /** y = alpha·op(A)·op(B) + beta·C. */

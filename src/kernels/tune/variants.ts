@@ -7,7 +7,8 @@ import { type ConvGeometry, type FloatConvPlan, STRIPS, WINOGRAD } from '../conv
 import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
-import { LEAST_ROWS, type MatmulCut, type MatmulPlan, type ProductShape, planMatmul, splitProduct } from '../matmul.ts';
+import { LEAST_ROWS, type MatmulCut, type ProductShape, planMatmul, splitProduct, type TunedPlan } from '../matmul.ts';
+import { dotsPlans, planDots } from '../matmulDots.ts';
 import { inHalf, productCuts, type TileCount } from '../productVariant.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
@@ -40,14 +41,14 @@ export interface Variants<Shape extends object, Plan> {
   rule(adapter: Adapter, shape: Shape): Plan;
 }
 
-export const product: Variants<ProductShape, MatmulPlan> = {
+export const product: Variants<ProductShape, TunedPlan> = {
   key({ m, n, k, batches = 1, aRows = true, bRows = true, half }) {
     const dims = { m: lengthClass(m), n: lengthClass(n), k: lengthClass(k), b: lengthClass(batches) };
     return shapeKey('product', { ...dims, ar: aRows ? 1 : 0, br: bRows ? 1 : 0, ...halfKey(half) });
   },
   /**
    * Every cut of the product, and of its transpose (`s`; not by subgroup matrices), with the split of the rule, with none
-   * (`/1`) and with about twice as many (`/2`).
+   * (`/1`) and with about twice as many (`/2`); where lanes can go along the terms, dot products.
    */
   candidates(adapter, shape) {
     const { m, n, half } = shape;
@@ -59,7 +60,7 @@ export const product: Variants<ProductShape, MatmulPlan> = {
     const candidates = cuts.flatMap(({ cut, swap }) => {
       const id = `${variantId(cut.variant)}${swap ? 's' : ''}`;
       const plan = splitProduct(adapter, shape, cut, swap);
-      const some = [{ id, value: plan }];
+      const some: Candidate<TunedPlan>[] = [{ id, value: plan }];
       if (plan.splits > 1)
         some.push({ id: `${id}/1`, value: { ...plan, splits: 1, kChunk: Math.ceil(shape.k / 16) * 16 } });
       const half = Math.ceil(plan.kChunk / 2 / 16) * 16;
@@ -68,9 +69,12 @@ export const product: Variants<ProductShape, MatmulPlan> = {
       }
       return some;
     });
+    for (const value of dotsPlans(adapter, shape)) {
+      candidates.push({ id: `d${value.variant.rows}${value.swap ? 's' : ''}`, value });
+    }
     return shape.contiguous === false ? candidates.filter(({ value }) => value.splits === 1) : candidates;
   },
-  rule: planMatmul,
+  rule: (adapter, shape) => planDots(adapter, shape) ?? planMatmul(adapter, shape),
 };
 
 export const conv: Variants<ConvGeometry, FloatConvPlan> = {

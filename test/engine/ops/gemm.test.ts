@@ -1,5 +1,8 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { InferenceModel } from '../../../src/engine/inference.ts';
+import { testGpu } from '../../support/gpu.ts';
 import { checkGradients } from '../../support/gradient.ts';
+import { NetworkBuilder } from '../../support/networks.ts';
 
 describe('Gemm agrees with its definition and with central differences', () => {
   it.each([
@@ -23,6 +26,13 @@ describe('Gemm agrees with its definition and with central differences', () => {
     await checkGradients({ op: 'Gemm', attributes: { transB: 1 }, inputs: [{ shape: [1, 33] }, { shape: [10, 33] }] });
   });
 
+  it('goes along the terms for few rows or columns', async () => {
+    const attributes = { transB: 1 };
+    const inputs = (m: number, n: number) => [{ shape: [m, 1024] }, { shape: [n, 1024] }, { shape: [n] }];
+    await checkGradients({ op: 'Gemm', attributes, inputs: inputs(1, 6) });
+    await checkGradients({ op: 'Gemm', attributes, inputs: inputs(6, 1) });
+  });
+
   it('splits a long sum', async () => {
     await checkGradients({
       op: 'Gemm',
@@ -30,4 +40,19 @@ describe('Gemm agrees with its definition and with central differences', () => {
       inputs: [{ shape: [1, 600] }, { shape: [2, 600] }, { shape: [2] }],
     });
   });
+});
+
+it('fetches the kernels of few rows for layers that take them', async () => {
+  const gpu = await testGpu();
+  const programs = async (batch: number, terms: number) => {
+    const network = new NetworkBuilder('dense', [1, terms]);
+    network.node('Gemm', [network.last, network.parameter([20, terms], -1, 1)], { transB: 1 });
+    const model = await InferenceModel.compile(gpu, network.finish(), { batch });
+    const names = model.plan.dispatches.map(({ source }) => source.name);
+    model.dispose();
+    return names.join();
+  };
+  expect(await programs(1, 1024)).toMatch(/dots/);
+  expect(await programs(1, 84)).not.toMatch(/dots/);
+  expect(await programs(8, 1024)).not.toMatch(/dots/);
 });

@@ -12,6 +12,11 @@ type Case = [name: string, op: string, attributes: Node['attributes'], shape: nu
 
 const pads = (...values: number[]) => int64Tensor(values);
 
+const random = (seed: number, ...shape: number[]) => {
+  const length = shape.reduce((product, length) => product * length, 1);
+  return floatTensor(shape, randomFloats(seed, length));
+};
+
 // What the ONNX node tests at hand do not cover: the oracle is onnxruntime on the same node.
 const cases: Case[] = [
   ['reflect', 'Pad', { mode: 'reflect' }, [2, 3, 5], [pads(0, 2, 1, 1, 0, 4)]],
@@ -56,6 +61,10 @@ const cases: Case[] = [
     { kernel_shape: [2, 3, 2], dilations: [3, 2, 1], pads: [1, 2, 1, 0, 1, 1] },
     [1, 2, 7, 8, 5],
   ],
+  // As dot products.
+  ['one row, transB', 'Gemm', { transB: 1 }, [1, 1024], [random(5, 9, 1024), random(6, 9)]],
+  ['four rows, transB', 'Gemm', { transB: 1, alpha: 0.5, beta: 2 }, [4, 1024], [random(5, 9, 1024), random(6, 4, 1)]],
+  ['few columns', 'Gemm', {}, [37, 1024], [random(5, 1024, 2), random(6, 2)]],
   ['1-D', 'MaxPool', { kernel_shape: [4], strides: [3], pads: [1, 2] }, [2, 3, 17]],
 ];
 

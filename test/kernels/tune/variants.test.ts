@@ -40,6 +40,15 @@ describe('a table', () => {
     expect(softmaxLanes(shape, { ...gpu, tuned: tunedBy(key, 'l9') })).toBe(softmaxLanes(shape, gpu));
   });
 
+  it('decides for dot products, where a plan has their kernels', () => {
+    const shape = { m: 1, n: 512, k: 200, bRows: false };
+    expect(product.candidates(lavapipe, shape).map(({ id }) => id)).toContain('d1');
+    const tuned = tunedBy(product.key(shape), 'd1');
+    expect(tuned.choose('product', lavapipe, shape)).toMatchObject({ variant: { kind: 'dots', rows: 1 } });
+    expect(planMatmul({ ...lavapipe, tuned }, shape)).toEqual(planMatmul(lavapipe, shape));
+    expect(product.candidates(lavapipe, { ...shape, m: 5 }).filter(({ id }) => id.startsWith('d'))).toEqual([]);
+  });
+
   it('changes the plan of a product, as far as the shape allows', () => {
     const shape = { m: 64, n: 512, k: 2048 };
     const rule = planMatmul(lavapipe, shape);
@@ -119,6 +128,7 @@ describe('what the rules take', () => {
           };
           const images = (k % 40) + 1;
           hasRule(product, { m, n, k });
+          hasRule(product, { m: ((m - 1) % 5) + 1, n, k, bRows: false });
           hasRule(conv, {
             ...{ images, groups, groupOut: m, groupIn: 3, kh: 3, kw: 3, oh: n, ow: 7 },
             xAt: { offset: 0, image: 0, channel: 0, ky: 1, kx: 1, oy: 1, ox: 1 },

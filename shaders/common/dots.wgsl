@@ -1,0 +1,114 @@
+// What dots_subgroup and dots_workgroup share: their interface, the sum of a lane, and what becomes of the sums.
+//
+// ROWS x 4 of C are computed by LANES lanes, which go along k, four terms each: B, whose columns lie term by term, is then
+// read in whole vectors and from front to back. Lanes of which each takes a column of its own would read at distances of
+// a whole column, which map to one set of a processor's cache where a column is a power of two.
+import package::common::bounds::bounded;
+import package::common::rows::ENDLESS;
+
+const LANES: u32 = 8;
+// 1, 2 or 4.
+const ROWS: u32 = 1;
+// Rows of A, and columns of B, are whole vectors.
+const VECTOR_A: bool = false;
+const VECTOR_B: bool = false;
+
+struct Args {
+  m: u32, n: u32, k: u32,
+  a_offset: u32, a_batch: u32, a_m: u32, a_k: u32,
+  b_offset: u32, b_batch: u32, b_k: u32, b_n: u32,
+  out_offset: u32, out_batch: u32, out_m: u32, out_n: u32,
+  bias_m: u32, bias_n: u32, // strides of the bias; 0 broadcasts it
+  k_chunk: u32, splits: u32, out_split: u32, // of the other kernels: sums are not split
+  tiles_n: u32, plane_groups: u32, batches: u32,
+  alpha: f32, beta: f32, lo: f32, hi: f32,
+}
+
+@group(0) @binding(0) var<uniform> args: Args;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read> a4: array<vec4f>; // a again
+@group(0) @binding(6) var<storage, read> b4: array<vec4f>; // b again
+
+// Of four columns, by rows.
+struct Sums { r0: vec4f, r1: vec4f, r2: vec4f, r3: vec4f }
+
+struct Tile { batch: u32, row: u32, column: u32 }
+
+fn tile_of(group: u32) -> Tile {
+  let tile = group % args.plane_groups;
+  return Tile(group / args.plane_groups, tile / args.tiles_n * ROWS, tile % args.tiles_n * 4);
+}
+
+// Four terms.
+fn load_a(base: u32, step: u32) -> vec4f {
+  if (VECTOR_A) { return a4[base + step]; }
+  let i = base + 4 * step * args.a_k;
+  return vec4f(a[i], a[i + args.a_k], a[i + 2 * args.a_k], a[i + 3 * args.a_k]);
+}
+
+fn load_b(base: u32, step: u32) -> vec4f {
+  if (VECTOR_B) { return b4[base + step]; }
+  let i = base + 4 * step * args.b_k;
+  return vec4f(b[i], b[i + args.b_k], b[i + 2 * args.b_k], b[i + 3 * args.b_k]);
+}
+
+// Sum by sum, from the first product to the addition (see common/rows).
+fn madd(sum: vec4f, x: vec4f, y: mat4x4f) -> vec4f {
+  return vec4f(
+    (x.x * y[0].x + x.y * y[0].y + x.z * y[0].z + x.w * y[0].w) + sum.x,
+    (x.x * y[1].x + x.y * y[1].y + x.z * y[1].z + x.w * y[1].w) + sum.y,
+    (x.x * y[2].x + x.y * y[2].y + x.z * y[2].z + x.w * y[2].w) + sum.z,
+    (x.x * y[3].x + x.y * y[3].y + x.z * y[3].z + x.w * y[3].w) + sum.w,
+  );
+}
+
+// A lane's part of the tile. A row or a column past the edge repeats the last one.
+fn lane_sums(tile: Tile, lane: u32) -> Sums {
+  let four = vec4u(0, 1, 2, 3);
+  let rows = args.a_offset + tile.batch * args.a_batch + min(tile.row + four, vec4u(args.m - 1)) * args.a_m;
+  let columns = args.b_offset + tile.batch * args.b_batch + min(tile.column + four, vec4u(args.n - 1)) * args.b_n;
+  let a_at = rows / select(1u, 4u, VECTOR_A);
+  let b_at = columns / select(1u, 4u, VECTOR_B);
+  var r0 = vec4f();
+  var r1 = vec4f();
+  var r2 = vec4f();
+  var r3 = vec4f();
+  let steps = args.k / (4 * LANES);
+  for (var i = 0u; i < ENDLESS; i++) {
+    if (i >= steps) { break; }
+    let step = i * LANES + lane;
+    let y = mat4x4f(load_b(b_at.x, step), load_b(b_at.y, step), load_b(b_at.z, step), load_b(b_at.w, step));
+    r0 = madd(r0, load_a(a_at.x, step), y);
+    if (ROWS > 1) { r1 = madd(r1, load_a(a_at.y, step), y); }
+    if (ROWS > 2) {
+      r2 = madd(r2, load_a(a_at.z, step), y);
+      r3 = madd(r3, load_a(a_at.w, step), y);
+    }
+  }
+  // The last few terms, of which a lane takes one at a time.
+  for (var k = steps * 4 * LANES + lane; k < args.k; k += LANES) {
+    let i = columns + k * args.b_k;
+    let y = vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
+    let x = rows + k * args.a_k;
+    r0 += a[x.x] * y;
+    if (ROWS > 1) { r1 += a[x.y] * y; }
+    if (ROWS > 2) {
+      r2 += a[x.z] * y;
+      r3 += a[x.w] * y;
+    }
+  }
+  return Sums(r0, r1, r2, r3);
+}
+
+// Each of the first four lanes stores a column.
+fn store(tile: Tile, r: u32, lane: u32, sums: vec4f) {
+  let row = tile.row + r;
+  let column = tile.column + lane;
+  if (lane >= 4 || row >= args.m || column >= args.n) { return; }
+  var v = args.alpha * sums[lane % 4];
+  if (args.beta != 0) { v += args.beta * bias[row * args.bias_m + column * args.bias_n]; }
+  out[args.out_offset + tile.batch * args.out_batch + row * args.out_m + column * args.out_n] = bounded(v, args.lo, args.hi);
+}
