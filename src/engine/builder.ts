@@ -5,10 +5,10 @@ import { type Command, compilePlan, type Plan, type PlanOptions, type Work } fro
 import type { Program } from '../gpu/program.ts';
 import { SCALAR_BYTES } from '../kernels/direct.ts';
 import { encodeCall } from '../kernels/encode.ts';
-import type { KernelCall, Recorder } from '../kernels/kernel.ts';
+import type { KernelCall, Operand, Recorder } from '../kernels/kernel.ts';
 import type { Scalar, Shader } from '../kernels/shader.ts';
 import { boundBytes, planMemory } from './memory.ts';
-import { elementsOf, type Storage, type Value } from './value.ts';
+import { type Derive, type Derived, elementsOf, type Storage, type Value } from './value.ts';
 
 export type Recorded =
   | {
@@ -48,6 +48,9 @@ export class Builder implements Recorder {
   readonly #commands: Recorded[] = [];
   readonly #owned: { dispose(): void }[] = [];
   readonly #kept = new Set<Storage>();
+  /** What runs once, and what it makes. */
+  #first: Builder | undefined;
+  readonly #making = new Set<Derived>();
 
   constructor(gpu: Gpu, capabilities = gpu.capabilities) {
     this.gpu = gpu;
@@ -77,11 +80,12 @@ export class Builder implements Recorder {
     shape: readonly number[],
     dtype: T = 'f32' as T,
     label = 'persistent',
+    derive?: Derive,
   ): Value<T> {
     const elements = elementsOf(shape);
     const bytes = elements * SCALAR_BYTES[dtype];
     if (bytes > slice.size) throw new Error(`${label}: ${bytes} bytes do not fit into ${slice.size}`);
-    return { dtype, shape, elements, storage: { label, bytes, slice, first: -1, last: -1, uses: new Map() } };
+    return { dtype, shape, elements, storage: { label, bytes, slice, derive, first: -1, last: -1, uses: new Map() } };
   }
 
   /** A tensor with memory of its own that the caller writes before a replay or reads after it; freed with the plan. */
@@ -89,6 +93,28 @@ export class Builder implements Recorder {
     const buffer = this.gpu.buffers.create(elementsOf(shape) * SCALAR_BYTES[dtype], label);
     this.adopt({ dispose: () => this.gpu.buffers.destroy(buffer) });
     return this.persistent({ buffer, offset: 0, size: buffer.size }, shape, dtype, label);
+  }
+
+  isConstant(operand: Operand): boolean {
+    return (operand as Value).storage.derive !== undefined;
+  }
+
+  once(
+    constant: Operand,
+    key: string,
+    elements: number,
+    record: (out: Operand<'f32'>, recorder: Recorder) => void,
+  ): Value<'f32'> {
+    const { label, derive } = (constant as Value).storage;
+    const derived = derive!(key, 4 * elements);
+    const value = this.persistent(derived.slice, [elements], 'f32', `${label}, ${key}`);
+    if (!derived.isReady && !this.#making.has(derived)) {
+      this.#making.add(derived);
+      this.#first ??= new Builder(this.gpu, this.capabilities);
+      this.#first.context = this.context;
+      record(value, this.#first);
+    }
+    return value;
   }
 
   /** Hands over something that the plan needs (weights, arguments): freed with the plan, or when it does not come about. */
@@ -187,6 +213,10 @@ export class Builder implements Recorder {
         buffers.push(buffer);
       });
       const commands = this.#commands.map(place);
+      const first = await this.#first?.compile(`${label}, once`, options);
+      first?.plan.replay();
+      first?.dispose();
+      for (const derived of this.#making) derived.isReady = true;
       const plan = await compilePlan(this.gpu, commands, { label, ...options });
       return {
         plan,

@@ -7,7 +7,7 @@ import type { ForwardContext } from './operator.ts';
 import type { ParameterSource } from './parameters.ts';
 import { quantizedLayers } from './quantizedInputs.ts';
 import { findOperator } from './registry.ts';
-import type { Value } from './value.ts';
+import type { Derive, Derived, Value } from './value.ts';
 
 export interface ForwardRequest {
   builder: Builder;
@@ -19,6 +19,8 @@ export interface ForwardRequest {
   training: boolean;
   /** No backward pass follows and nobody reads what lies between the nodes: additions may be done by the node before. */
   inferenceOnly?: boolean;
+  /** Of a plan whose parameters never change: the place for what is made of one of them once. */
+  derive?(name: string, key: string, bytes: number): Derived;
   /** Put before the labels, to tell a teacher's dispatches from a student's. */
   prefix?: string;
 }
@@ -40,11 +42,12 @@ export function recordForward(request: ForwardRequest): Tape {
 
 /** As `recordForward`, node by node, for those who do something else in between. */
 export function* recordingForward(request: ForwardRequest): Generator<undefined, Tape> {
-  const { builder, graph, shapes, store, training } = request;
+  const { builder, graph, shapes, store, training, derive } = request;
   const values = new Map<string, Value<'f32'>>(request.inputs);
   for (const name of graph.initializers.keys()) {
     const parameter = store.find(name);
-    if (parameter) values.set(name, builder.persistent(store.slice(name), parameter.shape, 'f32', name));
+    const place: Derive | undefined = derive && ((key, bytes) => derive(name, key, bytes));
+    if (parameter) values.set(name, builder.persistent(store.slice(name), parameter.shape, 'f32', name, place));
   }
   const saved = new Map<Node, Map<string, Value>>();
   const absorbed = absorbClamps(graph);

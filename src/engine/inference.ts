@@ -14,7 +14,7 @@ import { recordingForward } from './forward.ts';
 import { type ParameterSource, ParameterStore } from './parameters.ts';
 import { prepareWith } from './prepareWith.ts';
 import { loadOperators } from './registry.ts';
-import { elementsOf, type Value } from './value.ts';
+import { type Derived, elementsOf, type Value } from './value.ts';
 
 export interface InferenceOptions {
   /** Length of the batch dimension. Default: as exported, or 1 where it is symbolic. */
@@ -59,9 +59,17 @@ export class InferenceModel {
   readonly outputs: readonly { name: string; shape: readonly number[] }[];
   readonly #plan: CompiledPlan;
   readonly #values: ReadonlyMap<string, Value<'f32'>>;
+  readonly #derived: number;
 
-  private constructor(gpu: Gpu, graph: Graph, plan: CompiledPlan, values: ReadonlyMap<string, Value<'f32'>>) {
+  private constructor(
+    gpu: Gpu,
+    graph: Graph,
+    plan: CompiledPlan,
+    values: ReadonlyMap<string, Value<'f32'>>,
+    derived: number,
+  ) {
     this.gpu = gpu;
+    this.#derived = derived;
     this.#plan = plan;
     this.#values = values;
     const describe = ({ name }: { name: string }) => ({ name, shape: (values.get(name) as Value).shape });
@@ -83,13 +91,23 @@ export class InferenceModel {
       capabilities,
       ...(options.formOf && { formOf: (name) => options.formOf?.(graph, name) }),
     });
+    const derived = new Map<string, Derived>();
     const record = async (builder: Builder) => {
       const store = adoptParameters(builder, graph, parameters);
       const inputs = new Map(
         graph.inputs.map(({ name }) => [name, builder.own(shapes.get(name) as number[], 'f32', name)]),
       );
+      const derive = (name: string, key: string, bytes: number): Derived => {
+        const place = `${name}, ${key}`;
+        const known = store.derive?.(name, key, bytes) ?? derived.get(place);
+        if (known) return known;
+        const { storage } = builder.own([bytes / 4], 'f32', place);
+        const made = { slice: storage.slice as BufferSlice, isReady: false };
+        derived.set(place, made);
+        return made;
+      };
       const request = { builder, graph, shapes, store, inputs, training: false, inferenceOnly: true };
-      const recording = recordingForward(request);
+      const recording = recordingForward(store.isSmall ? request : { ...request, derive });
       let step = recording.next();
       for (; !step.done; step = recording.next()) await pause?.();
       const { values } = step.value;
@@ -108,12 +126,13 @@ export class InferenceModel {
       ...(pause && { pause }),
     };
     const { compiled, parts } = await buildPlan(gpu, `inference of ${source.name}`, record, planning);
-    return new InferenceModel(gpu, graph, compiled, parts);
+    const bytes = [...derived.values()].reduce((sum, { slice }) => sum + slice.size, 0);
+    return new InferenceModel(gpu, graph, compiled, parts, bytes);
   }
 
-  /** Memory of the plan's temporaries, bytes. */
+  /** Memory of the plan's temporaries, and of what it has made of its weights once, bytes. */
   get memory() {
-    return this.#plan.memory;
+    return { ...this.#plan.memory, derived: this.#derived };
   }
 
   /** For `liveBytes`. */

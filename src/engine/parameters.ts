@@ -8,7 +8,7 @@ import type { LayerKernels, PackedLayout } from '../kernels/layerFamily.ts';
 import type { Builder } from './builder.ts';
 import type { PackedInputs, Role } from './operator.ts';
 import { findOperator } from './registry.ts';
-import { elementsOf } from './value.ts';
+import { type Derived, elementsOf } from './value.ts';
 
 export interface Parameter {
   readonly name: string;
@@ -25,6 +25,10 @@ export interface ParameterSource {
   slice(name: string): BufferSlice;
   /** The initializer in packed form; then `find` does not know it. */
   packed?(name: string): StoredLayer | undefined;
+  /** Nothing is to be kept of what is made of initializers: every run makes it. */
+  readonly isSmall?: boolean;
+  /** Where plans share what is made once of an initializer; undefined where a plan is to keep it for itself. */
+  derive?(name: string, key: string, bytes: number): Derived | undefined;
   /** A bias in half precision, two elements per word; then `find` does not know it. Only of layers that are expanded. */
   half?(name: string): BufferSlice | undefined;
 }

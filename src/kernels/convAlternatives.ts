@@ -12,7 +12,7 @@ import { takesWinograd } from './winogradChoice.ts';
  * subgroups.
  */
 export const convAlternatives: ConvAlternatives = (recorder, call, tuned) => {
-  if (takesWinograd(recorder.capabilities, call, tuned)) {
+  if (takesWinograd(recorder, call, tuned)) {
     winogradConv(recorder, call);
     return true;
   }

@@ -39,6 +39,19 @@ export interface Recorder {
   dispatch<S extends Shader>(shader: S, call: KernelCall<S>): void;
   /** A temporary that lives as long as the dispatches that name it. Its contents are undefined until written. */
   temporary<T extends Scalar>(dtype: T, elements: number, label?: string): Operand<T>;
+  /** Whether nothing changes an operand as long as the plan exists. Absent: nobody knows, of any. */
+  isConstant?(operand: Operand): boolean;
+  /**
+   * What `record` makes of a constant: recorded aside, to run once before the plan's first replay, or not at all where it
+   * is there already.
+   * @param key what it is, to tell it from others that are made of the same constant
+   */
+  once?(
+    constant: Operand,
+    key: string,
+    elements: number,
+    record: (out: Operand<'f32'>, recorder: Recorder) => void,
+  ): Operand<'f32'>;
 }
 
 /** Workgroups for `items` of `perGroup` each, folded into y beyond the limit of one dimension; see shaders/common/grid.wgsl. */

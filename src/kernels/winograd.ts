@@ -6,12 +6,12 @@ import {
   winogradSubgroupShader,
   winogradWeightsShader,
 } from './generated/winograd.ts';
-import { grid, type Recorder } from './kernel.ts';
+import { grid, type Operand, type Recorder } from './kernel.ts';
 import { matmul, subgroupTunables } from './matmul.ts';
 import { cutProduct } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
-import { POSITIONS, transformedPlane } from './winogradChoice.ts';
+import { areConstant, POSITIONS, transformedPlane } from './winogradChoice.ts';
 
 /** Bytes of transformed input at a time: what stays in a processor's cache, and what a GPU can spare. */
 const CHUNK_BYTES = { cpu: 4 << 20, gpu: 64 << 20 };
@@ -29,15 +29,22 @@ export function winogradConv(recorder: Recorder, call: ValidConv): void {
   const planeTiles = tilesX * Math.ceil(oh / 2);
   const row = 4 * Math.ceil(k / 4);
   const weights = bindWeights(call.weights, { rows: m, k: 9 * k, offset: call.weightsOffset });
-  const kernels = recorder.temporary('f32', POSITIONS * m * row, `${label}: transformed weights`);
   const ofKernels = spread(capabilities, m * row);
-  recorder.dispatch(winogradWeightsShader, {
-    operands: { weights: weights.operand, out: kernels },
-    args: { size: m * row, span: ofKernels.span, k, row, ...weights.args },
-    tunables: { ...weights.tunables, WG: ofKernels.wg },
-    workgroups: ofKernels.workgroups,
-    label: `${label}: weights' transform`,
-  });
+  const transform = (out: Operand<'f32'>, to: Recorder) =>
+    to.dispatch(winogradWeightsShader, {
+      operands: { weights: weights.operand, out },
+      args: { size: m * row, span: ofKernels.span, k, row, ...weights.args },
+      tunables: { ...weights.tunables, WG: ofKernels.wg },
+      workgroups: ofKernels.workgroups,
+      label: `${label}: weights' transform`,
+    });
+  let kernels: Operand<'f32'>;
+  if (areConstant(recorder, call)) {
+    kernels = recorder.once!(call.weights as Operand, `transformed ${m} x ${k}`, POSITIONS * m * row, transform);
+  } else {
+    kernels = recorder.temporary('f32', POSITIONS * m * row, `${label}: transformed weights`);
+    transform(kernels, recorder);
+  }
   const imageBytes = 4 * Math.max(m, k) * transformedPlane({ oh, ow });
   const chunk = Math.min(images, Math.max(1, Math.floor(CHUNK_BYTES[capabilities.kind] / imageBytes)));
   const most = POSITIONS * 4 * Math.ceil((chunk * planeTiles) / 4);

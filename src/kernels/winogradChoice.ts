@@ -1,5 +1,5 @@
-import type { Capabilities } from '../gpu/capabilities.ts';
-import { type ConvGeometry, type FloatConvPlan, WINOGRAD } from './convCall.ts';
+import { type ConvGeometry, type FloatConvPlan, type ValidConv, WINOGRAD } from './convCall.ts';
+import type { Recorder } from './kernel.ts';
 import { type Adapter, cutProduct } from './productVariant.ts';
 import { areStripsFaster, stripTiles } from './stripsChoice.ts';
 
@@ -17,10 +17,22 @@ export function transformedPlane({ oh, ow }: { oh: number; ow: number }): number
 }
 
 /**
+ * Whether the weights are transformed once for all runs. Packed ones are not: as floats they would take the memory that
+ * packing them saves.
+ */
+export function areConstant(
+  recorder: Pick<Recorder, 'isConstant'>,
+  { weights, weightsOffset = 0 }: Pick<ValidConv, 'weights' | 'weightsOffset'>,
+): boolean {
+  return 'dtype' in weights && weightsOffset === 0 && recorder.isConstant?.(weights) === true;
+}
+
+/**
  * Whether Winograd's way takes less time than the best of the others, on adapters that run on a CPU. Nothing is known of
  * GPUs, where it is left to tuning.
+ * @param isConstant the weights are transformed once for all runs
  */
-export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry): boolean {
+export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry, isConstant = false): boolean {
   const { images, groupOut: m, groupIn: k, oh, ow } = geometry;
   if (adapter.kind !== 'cpu' || !suitsWinograd(geometry)) return false;
   const pixels = images * oh * ow;
@@ -28,10 +40,11 @@ export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry): bool
   const tiles = cutProduct(adapter, m, images * (transformedPlane(geometry) / POSITIONS));
   if (straight.variant.kind !== 'subgroup') return false;
   // In multiply-adds of a product. Measured on lavapipe and SwiftShader with 3 to 512 channels: the transforms of a pixel
-  // and of a kernel, and what two more dispatches cost.
+  // and of a kernel, and what a dispatch more costs for each.
   const { subgroup } = straight.variant;
   const lanes = 4 * subgroup;
-  const transforms = 45 * pixels * (k + m) + (subgroup < 8 ? 150 : 400) * m * k + 1.5e6;
+  const ofWeights = isConstant ? 0 : (subgroup < 8 ? 150 : 400) * m * k + 0.75e6;
+  const transforms = 45 * pixels * (k + m) + ofWeights + 0.75e6;
   const strips = areStripsFaster(adapter, geometry) ? stripTiles(adapter, geometry) : undefined;
   const best = Math.min(9 * k * straight.cost, 4 * (strips?.cost ?? Number.POSITIVE_INFINITY));
   return POSITIONS * 4 * Math.ceil(k / 4) * tiles.cost * lanes + transforms < best * lanes;
@@ -39,13 +52,16 @@ export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry): bool
 
 /** Whether to go Winograd's way: as measured, or by the rule, and where what it keeps between dispatches can be bound. */
 export function takesWinograd(
-  capabilities: Capabilities,
-  geometry: ConvGeometry,
+  recorder: Pick<Recorder, 'capabilities' | 'isConstant'>,
+  geometry: ConvGeometry & Pick<ValidConv, 'weights' | 'weightsOffset'>,
   tuned: FloatConvPlan | undefined,
 ): boolean {
   const { groupOut: m, groupIn: k } = geometry;
+  const { capabilities } = recorder;
   // The weights, and one image at a time.
   const numbers = Math.max(POSITIONS * m * (k + 3), Math.max(m, k) * transformedPlane(geometry));
   if (!suitsWinograd(geometry) || 4 * numbers > capabilities.maxBindingBytes) return false;
-  return tuned === undefined ? isWinogradFaster(capabilities, geometry) : tuned === WINOGRAD;
+  return tuned === undefined
+    ? isWinogradFaster(capabilities, geometry, areConstant(recorder, geometry))
+    : tuned === WINOGRAD;
 }

@@ -18,7 +18,8 @@ export interface WebLoadOptions {
   onProgress?: (progress: LoadProgress) => void;
   /**
    * What the weights may take on the GPU. `small`: about what they take in the file; layers whose kernels need more are
-   * unpacked in every run, into memory that activations use before and after. `fast`: what the kernels need.
+   * unpacked in every run, into memory that activations use before and after. `fast`: what the kernels need, and
+   * what can be made of them once rather than in every run.
    */
   weights?: WeightMemory | undefined;
   /** Samples that the first run will have; compiled ahead. Default: as exported, or 1. */

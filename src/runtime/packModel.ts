@@ -63,7 +63,7 @@ export function packedParameters(
   const { packed, small } = packFile(gpu.capabilities, file, memory);
   const roles = initializerRoles(file.graph);
   return (graph) => {
-    const weights = new Weights(gpu, file.graph.name);
+    const weights = new Weights(gpu, file.graph.name, memory);
     try {
       for (const [name, tensor] of file.graph.initializers) {
         if (tensor.dtype !== 'float32' || !roles.has(name)) continue;

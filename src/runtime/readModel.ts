@@ -68,7 +68,7 @@ export async function readModel(
       });
       if (!header) continue;
       if (!upload) {
-        upload = startUpload(await gpu, header, source.name);
+        upload = startUpload(await gpu, header, source.name, memory);
         if (memory === 'small') {
           const { SmallWeights } = await import('./smallWeights.ts');
           small = new SmallWeights(upload.graph, header.payloadBytes);
@@ -99,7 +99,7 @@ export async function readModel(
     await pause();
     const header = reader.header as ModelHeader;
     // A file without a payload has had no piece after its header.
-    upload ??= startUpload(await gpu, header, source.name);
+    upload ??= startUpload(await gpu, header, source.name, memory);
     const { weights } = upload;
     if (small) await paced(small.addingBiases(weights));
     // Once for all plans; files that wgslim wrote have nothing to fold.
@@ -140,7 +140,7 @@ interface Upload {
   layers: ReadonlyMap<string, LayerUse>;
 }
 
-function startUpload(gpu: Gpu, header: ModelHeader, file: string): Upload {
+function startUpload(gpu: Gpu, header: ModelHeader, file: string, memory: WeightMemory): Upload {
   const graph = outline(header, file);
   const roles = initializerRoles(graph);
   const layers = packableWeights(graph);
@@ -152,7 +152,7 @@ function startUpload(gpu: Gpu, header: ModelHeader, file: string): Upload {
     const floats = 4 * numel(shape);
     checkSize(gpu.capabilities, `${file}: tensor ${name}`, layers.has(name) ? Math.min(bytes, floats) : floats);
   }
-  return { graph, adapter: gpu.capabilities, weights: new Weights(gpu, file), names, layers };
+  return { graph, adapter: gpu.capabilities, weights: new Weights(gpu, file, memory), names, layers };
 }
 
 /** The graph before any tensor is there. */

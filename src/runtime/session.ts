@@ -12,7 +12,7 @@ import type { Weights } from './weights.ts';
 
 /** What a model takes, in bytes. */
 export interface ModelMemory {
-  /** On the GPU: the weights, once for all batch sizes. */
+  /** On the GPU: the weights, and what was made of them once, for all batch sizes. */
   weights: number;
   /** On the GPU: inputs, and what lies between the layers, of the batch sizes at hand. */
   activations: number;
@@ -66,7 +66,7 @@ export class Session {
     let weights = this.#weights.bytes;
     let activations = 0;
     for (const { model, own } of this.#plans.values()) {
-      weights += own.bytes;
+      weights += own.bytes + model.memory.derived;
       activations += model.memory.planned;
       for (const { name } of model.inputs) activations += model.locate(name).size;
     }

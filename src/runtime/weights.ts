@@ -1,4 +1,5 @@
 import { type ParameterSource, ParameterStore, type StoredLayer } from '../engine/parameters.ts';
+import type { Derived } from '../engine/value.ts';
 import type { BufferSlice } from '../gpu/buffers.ts';
 import type { Capabilities } from '../gpu/capabilities.ts';
 import { LimitError } from '../gpu/errors.ts';
@@ -6,7 +7,7 @@ import type { Gpu } from '../gpu/gpu.ts';
 import type { Graph, Tensor } from '../graph/types.ts';
 import type { PackedLayer } from '../kernels/layerFamily.ts';
 import { inSteps, type Steps } from '../kernels/steps.ts';
-import type { PackedTensor } from './packWeights.ts';
+import type { PackedTensor, WeightMemory } from './packWeights.ts';
 
 /**
  * A file's float tensors on the GPU, once for all batch sizes: put up one by one as they arrive, then found by the plans
@@ -15,16 +16,20 @@ import type { PackedTensor } from './packWeights.ts';
 export class Weights {
   readonly #gpu: Gpu;
   readonly #file: string;
+  readonly #memory: WeightMemory;
   readonly #slices = new Map<string, BufferSlice>();
   readonly #packed = new Map<string, Omit<StoredLayer, 'slice'>>();
   /** Of the biases that are kept in half precision: the weights of the layers that read them. */
   readonly #halves = new Map<string, readonly string[]>();
   readonly #used = new Set<string>();
+  /** What plans have made of a tensor once, by its name and what it is. */
+  readonly #derived = new Map<string, Derived>();
   #bytes = 0;
 
   /** @param file for messages */
-  constructor(gpu: Gpu, file: string) {
+  constructor(gpu: Gpu, file: string, memory: WeightMemory) {
     this.#gpu = gpu;
+    this.#memory = memory;
     this.#file = file;
   }
 
@@ -110,9 +115,21 @@ export class Weights {
         const layer = layerOf(name);
         return layer && { ...layer, slice: shared(name) };
       },
+      isSmall: this.#memory === 'small',
+      derive: (name, key, bytes) => (isShared(name) ? this.#derive(`${name}, ${key}`, bytes) : undefined),
       half: (name) => (isShared(name) && this.#halves.has(name) ? shared(name) : undefined),
     };
     return { source, own };
+  }
+
+  #derive(place: string, bytes: number): Derived {
+    const known = this.#derived.get(place);
+    if (known) return known;
+    const buffer = this.#gpu.buffers.create(bytes, place);
+    this.#bytes += buffer.size;
+    const made = { slice: { buffer, offset: 0, size: buffer.size }, isReady: false };
+    this.#derived.set(place, made);
+    return made;
   }
 
   /** Frees what no plan has asked for: tensors that folding replaced. A later plan puts up its own. */
@@ -127,7 +144,9 @@ export class Weights {
 
   dispose(): void {
     for (const { buffer } of this.#slices.values()) this.#gpu.buffers.destroy(buffer);
+    for (const { slice } of this.#derived.values()) this.#gpu.buffers.destroy(slice.buffer);
     this.#slices.clear();
+    this.#derived.clear();
     this.#bytes = 0;
   }
 }

@@ -62,4 +62,26 @@ describe('Winograd’s way', () => {
     expect([lavapipe, swiftShader].map((adapter) => chosen(adapter, 1, 512, 512, 7))).toEqual([false, true]);
     expect(chosen(gpu, 16, 64, 64, 32)).toBe(false);
   });
+
+  it.each([
+    [1, 64, 64, 16, [false, true], [true, true]],
+    [1, 128, 128, 14, [false, true], [true, true]],
+    [8, 64, 64, 4, [false, true], [true, true]],
+    [8, 128, 128, 4, [false, true], [true, true]],
+    [1, 64, 64, 8, [false, false], [false, true]],
+    [1, 32, 32, 16, [false, false], [false, true]],
+    [1, 32, 64, 8, [false, false], [false, true]],
+    [1, 16, 16, 32, [false, false], [false, false]],
+    [1, 128, 128, 4, [false, false], [false, false]],
+    [1, 512, 512, 4, [false, false], [false, false]],
+  ])(
+    'is chosen for more where weights are transformed once: %i images, %i to %i channels, %i²',
+    (n, ic, oc, size, each, once) => {
+      const by = (isConstant: boolean) =>
+        [lavapipe, swiftShader].map((adapter) =>
+          isWinogradFaster(adapter, geometry([n, ic, size + 2, size + 2], [oc, ic, 3, 3]), isConstant),
+        );
+      expect([by(false), by(true)]).toEqual([each, once]);
+    },
+  );
 });
