@@ -24,11 +24,24 @@ fn held_row(h: u32, lane: u32) -> u32 {
   return first + lane % min(SUBGROUP, ROWS - first);
 }
 
+// All of them, of a tile that begins at `first`; rows past the last one are the last one. To be asked before a loop, since
+// SwiftShader hoists nothing, and divides number by number.
+fn held_rows(first: u32, last: u32, lane: u32) -> array<u32, HELD> {
+  var held: array<u32, HELD>;
+  held[0] = min(first + held_row(0, lane), last);
+  if (HELD > 1) { held[1 % HELD] = min(first + held_row(1, lane), last); }
+  if (HELD > 2) {
+    held[2 % HELD] = min(first + held_row(2, lane), last);
+    held[3 % HELD] = min(first + held_row(3, lane), last);
+  }
+  return held;
+}
+
 // The row of the tile that a lane works at as the subgroup's r-th.
 fn row_of(r: u32, lane: u32) -> u32 {
   if (SUBGROUP != 4) { return r; }
-  let first = r / 4 * 4;
-  return first + (r ^ lane) % min(4, ROWS - first);
+  let first = r & ~3u;
+  return first + ((r ^ lane) & (min(4, ROWS - first) - 1));
 }
 
 // Where a lane has that row, if rows are whole fours.

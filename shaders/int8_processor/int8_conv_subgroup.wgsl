@@ -9,7 +9,7 @@
 import package::common::grid::linear_workgroup;
 import package::common::int8::{bytes4, bytes4_by_products, nibbles4, nibbles4_by_products};
 import package::common::int8_conv::{Pixels, args, store, weights, x};
-import package::common::rows::{HELD, ROWS, SUBGROUP, V, held_row, place_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
+import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, V, held_rows, place_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
 
 enable subgroups;
 
@@ -36,24 +36,23 @@ fn unpack(word: u32) -> V {
   return V(bytes4(word));
 }
 
-// A row past the edge reads the last one instead, and is not stored.
 fn load_weights(base: u32, half: u32, row: u32) -> V {
-  let word = weights[base + min(row, args.m - 1)];
+  let word = weights[base + row];
   if (BITS == 8) { return unpack(word); }
   if (SUBGROUP == 4) { return V(nibbles4_by_products(word, half)); }
   return V(nibbles4(word, half));
 }
 
-// Word k of the rows from the given one on.
-fn load_row(group: u32, k: u32, row: u32, lane: u32) -> array<V, HELD> {
+// Word k of the rows that a lane holds.
+fn load_row(group: u32, k: u32, held: array<u32, HELD>) -> array<V, HELD> {
   let base = group * args.w_group + k / (8 / BITS) * args.w_row;
   let half = k % 2;
   var w: array<V, HELD>;
-  w[0] = load_weights(base, half, row + held_row(0, lane));
-  if (HELD > 1) { w[1 % HELD] = load_weights(base, half, row + held_row(1, lane)); }
+  w[0] = load_weights(base, half, held[0]);
+  if (HELD > 1) { w[1 % HELD] = load_weights(base, half, held[1 % HELD]); }
   if (HELD > 2) {
-    w[2 % HELD] = load_weights(base, half, row + held_row(2, lane));
-    w[3 % HELD] = load_weights(base, half, row + held_row(3, lane));
+    w[2 % HELD] = load_weights(base, half, held[2 % HELD]);
+    w[3 % HELD] = load_weights(base, half, held[3 % HELD]);
   }
   return w;
 }
@@ -130,20 +129,24 @@ fn main(
   let ox = in_image - oy * args.ow;
   let x_at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
 
+  // A row past the edge reads the last one instead, and is not stored.
+  let held = held_rows(row, args.m - 1, lane);
   var sums = array<V, 16>();
 
   // Where the step's word is in the kernel: word of channels, column, row.
   var word = 0u;
   var kx = 0u;
   var ky = 0u;
-  for (var k = 0u; k < args.words; k += TAPS) {
+  let steps = args.words / TAPS;
+  for (var i = 0u; i < ENDLESS; i++) {
+    if (i >= steps) { break; }
     let at = x_at + (word * args.x_channel + kx * args.x_kx + ky * args.x_ky);
     let w_at = (ky * args.kw + kx) * args.channel_words + word;
     var t: Step;
-    t.w0 = load_row(group, w_at, row, lane);
+    t.w0 = load_row(group, w_at, held);
     if (TAPS == 3) {
-      t.w1 = load_row(group, w_at + args.channel_words, row, lane);
-      t.w2 = load_row(group, w_at + 2 * args.channel_words, row, lane);
+      t.w1 = load_row(group, w_at + args.channel_words, held);
+      t.w2 = load_row(group, w_at + 2 * args.channel_words, held);
       let b0 = unpack(x[at.x]);
       let b1 = unpack(x[at.x + 1]);
       let b2 = unpack(x[at.x + 2]);

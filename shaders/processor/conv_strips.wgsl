@@ -7,8 +7,8 @@
 // are whole vectors: then the quad reads on, and strips come in two or three loads.
 import package::common::bounds::bounded4;
 import package::common::grid::linear_workgroup;
-import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, held_row, row_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
-import package::common::weights::{WeightLayout, weight};
+import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, held_rows, row_of, row0, row1, row2, row3, row4, row5, row6, row7, row8, row9, row10, row11, row12, row13, row14, row15};
+import package::common::weights::{BITS, WeightLayout, weight, weights};
 
 enable subgroups;
 
@@ -17,9 +17,9 @@ const QUADS: u32 = 1;
 // Kernel rows and columns (at most 8), so that the loops over them unroll.
 const KH: u32 = 3;
 const KW: u32 = 3;
-// Whether a step takes all rows of a kernel, at most three columns wide, rather than one: for SwiftShader, which merges
-// all sums after every step of a loop. Others are slower then.
-const UNROLLED: bool = false;
+// Whether one loop goes over channels and rows of the kernel: for SwiftShader, which merges all sums after every turn, and
+// again where a loop ends. Others unroll the inner one.
+const ONE_LOOP: bool = SUBGROUP == 4;
 // Whether all distances in the input are whole vectors: they are counted in those then.
 const ALIGNED: bool = false;
 // Whether a tensor of the result's layout is added before the bounds.
@@ -48,17 +48,33 @@ fn weight_layout() -> WeightLayout {
 }
 
 // The channels of a tile, as a lane sees them.
-struct Rows { first: u32, lane: u32, group: u32 }
+struct Rows {
+  first: u32, lane: u32, group: u32,
+  // Of the rows that the lane holds: the channel, or where its weights begin, if they are floats.
+  held: array<u32, HELD>,
+}
+
+fn rows_at(first: u32, lane: u32, group: u32) -> Rows {
+  // A row past the edge reads the last one instead, and is not stored.
+  var held = held_rows(first, args.m - 1, lane);
+  let k = select(1u, args.group_ic * KH * KW, BITS == 32);
+  let base = group * args.m * k + select(0u, args.w_codes, BITS == 32);
+  held[0] = base + held[0] * k;
+  if (HELD > 1) { held[1 % HELD] = base + held[1 % HELD] * k; }
+  return Rows(first, lane, group, held);
+}
+
+fn weight_at(row: u32, k: u32) -> f32 {
+  if (BITS == 32) { return bitcast<f32>(weights[row + k]); }
+  return weight(row, k, weight_layout());
+}
 
 // Weights of taps k to k + 3, of those that belong to a kernel row of which `left` are left.
-fn load_weights(rows: Rows, h: u32, k: u32, left: u32) -> vec4f {
-  let places = weight_layout();
-  // A row past the edge reads the last one instead, and is not stored.
-  let channel = rows.group * args.m + min(rows.first + held_row(h, rows.lane), args.m - 1);
-  var w = vec4f(weight(channel, k, places), 0, 0, 0);
-  if (left > 1) { w.y = weight(channel, k + 1, places); }
-  if (left > 2) { w.z = weight(channel, k + 2, places); }
-  if (left > 3) { w.w = weight(channel, k + 3, places); }
+fn load_weights(row: u32, k: u32, left: u32) -> vec4f {
+  var w = vec4f(weight_at(row, k), 0, 0, 0);
+  if (left > 1) { w.y = weight_at(row, k + 1); }
+  if (left > 2) { w.z = weight_at(row, k + 2); }
+  if (left > 3) { w.w = weight_at(row, k + 3); }
   return w;
 }
 
@@ -164,66 +180,62 @@ fn quad_at(column: u32, group: u32) -> Quad {
   );
 }
 
-// Adds what one row of the kernel makes of one input channel.
-fn add_row(acc: ptr<function, array<vec4f, 16>>, rows: Rows, ic: u32, ky: u32, first: u32, second: u32) {
-  let k = (ic * KH + ky) * KW;
-  var near: array<vec4f, HELD>;
-  var far: array<vec4f, HELD>;
-  near[0] = load_weights(rows, 0, k, KW);
-  if (KW > 4) { far[0] = load_weights(rows, 0, k + 4, KW - 4); }
+// Weights of one row of the kernel, in the lanes that hold them.
+struct KernelRow {
+  near: array<vec4f, HELD>,
+  far: array<vec4f, HELD>,
+}
+
+fn load_kernel_row(rows: Rows, k: u32) -> KernelRow {
+  var w: KernelRow;
+  w.near[0] = load_weights(rows.held[0], k, KW);
+  if (KW > 4) { w.far[0] = load_weights(rows.held[0], k + 4, KW - 4); }
   if (HELD > 1) {
-    near[1 % HELD] = load_weights(rows, 1, k, KW);
-    if (KW > 4) { far[1 % HELD] = load_weights(rows, 1, k + 4, KW - 4); }
+    w.near[1 % HELD] = load_weights(rows.held[1 % HELD], k, KW);
+    if (KW > 4) { w.far[1 % HELD] = load_weights(rows.held[1 % HELD], k + 4, KW - 4); }
   }
-  let distance = ic * args.x_channel + ky * args.x_ky;
-  let s = load_strip(first + distance);
-  (*acc)[0] = sweep((*acc)[0], row0(near[0 / SUBGROUP % HELD]), row0(far[0 / SUBGROUP % HELD]), s);
-  (*acc)[1] = sweep((*acc)[1], row1(near[1 / SUBGROUP % HELD]), row1(far[1 / SUBGROUP % HELD]), s);
+  return w;
+}
+
+// Adds what a row of the kernel makes of a strip to the sums from `at` on.
+fn add_strip(acc: ptr<function, array<vec4f, 16>>, at: u32, w: KernelRow, s: Strip) {
+  (*acc)[at] = sweep((*acc)[at], row0(w.near[0 / SUBGROUP % HELD]), row0(w.far[0 / SUBGROUP % HELD]), s);
+  (*acc)[at + 1] = sweep((*acc)[at + 1], row1(w.near[1 / SUBGROUP % HELD]), row1(w.far[1 / SUBGROUP % HELD]), s);
   if (ROWS > 2) {
-    (*acc)[2] = sweep((*acc)[2], row2(near[2 / SUBGROUP % HELD]), row2(far[2 / SUBGROUP % HELD]), s);
-    (*acc)[3] = sweep((*acc)[3], row3(near[3 / SUBGROUP % HELD]), row3(far[3 / SUBGROUP % HELD]), s);
+    (*acc)[at + 2] = sweep((*acc)[at + 2], row2(w.near[2 / SUBGROUP % HELD]), row2(w.far[2 / SUBGROUP % HELD]), s);
+    (*acc)[at + 3] = sweep((*acc)[at + 3], row3(w.near[3 / SUBGROUP % HELD]), row3(w.far[3 / SUBGROUP % HELD]), s);
   }
   if (ROWS > 4) {
-    (*acc)[4] = sweep((*acc)[4], row4(near[4 / SUBGROUP % HELD]), row4(far[4 / SUBGROUP % HELD]), s);
-    (*acc)[5] = sweep((*acc)[5], row5(near[5 / SUBGROUP % HELD]), row5(far[5 / SUBGROUP % HELD]), s);
+    (*acc)[at + 4] = sweep((*acc)[at + 4], row4(w.near[4 / SUBGROUP % HELD]), row4(w.far[4 / SUBGROUP % HELD]), s);
+    (*acc)[at + 5] = sweep((*acc)[at + 5], row5(w.near[5 / SUBGROUP % HELD]), row5(w.far[5 / SUBGROUP % HELD]), s);
   }
   if (ROWS > 6) {
-    (*acc)[6] = sweep((*acc)[6], row6(near[6 / SUBGROUP % HELD]), row6(far[6 / SUBGROUP % HELD]), s);
-    (*acc)[7] = sweep((*acc)[7], row7(near[7 / SUBGROUP % HELD]), row7(far[7 / SUBGROUP % HELD]), s);
+    (*acc)[at + 6] = sweep((*acc)[at + 6], row6(w.near[6 / SUBGROUP % HELD]), row6(w.far[6 / SUBGROUP % HELD]), s);
+    (*acc)[at + 7] = sweep((*acc)[at + 7], row7(w.near[7 / SUBGROUP % HELD]), row7(w.far[7 / SUBGROUP % HELD]), s);
   }
   if (ROWS > 8) {
-    (*acc)[8] = sweep((*acc)[8], row8(near[8 / SUBGROUP % HELD]), row8(far[8 / SUBGROUP % HELD]), s);
-    (*acc)[9] = sweep((*acc)[9], row9(near[9 / SUBGROUP % HELD]), row9(far[9 / SUBGROUP % HELD]), s);
+    (*acc)[at + 8] = sweep((*acc)[at + 8], row8(w.near[8 / SUBGROUP % HELD]), row8(w.far[8 / SUBGROUP % HELD]), s);
+    (*acc)[at + 9] = sweep((*acc)[at + 9], row9(w.near[9 / SUBGROUP % HELD]), row9(w.far[9 / SUBGROUP % HELD]), s);
   }
   if (ROWS > 10) {
-    (*acc)[10] = sweep((*acc)[10], row10(near[10 / SUBGROUP % HELD]), row10(far[10 / SUBGROUP % HELD]), s);
-    (*acc)[11] = sweep((*acc)[11], row11(near[11 / SUBGROUP % HELD]), row11(far[11 / SUBGROUP % HELD]), s);
+    (*acc)[at + 10] = sweep((*acc)[at + 10], row10(w.near[10 / SUBGROUP % HELD]), row10(w.far[10 / SUBGROUP % HELD]), s);
+    (*acc)[at + 11] = sweep((*acc)[at + 11], row11(w.near[11 / SUBGROUP % HELD]), row11(w.far[11 / SUBGROUP % HELD]), s);
   }
   if (ROWS > 12) {
-    (*acc)[12] = sweep((*acc)[12], row12(near[12 / SUBGROUP % HELD]), row12(far[12 / SUBGROUP % HELD]), s);
-    (*acc)[13] = sweep((*acc)[13], row13(near[13 / SUBGROUP % HELD]), row13(far[13 / SUBGROUP % HELD]), s);
+    (*acc)[at + 12] = sweep((*acc)[at + 12], row12(w.near[12 / SUBGROUP % HELD]), row12(w.far[12 / SUBGROUP % HELD]), s);
+    (*acc)[at + 13] = sweep((*acc)[at + 13], row13(w.near[13 / SUBGROUP % HELD]), row13(w.far[13 / SUBGROUP % HELD]), s);
   }
   if (ROWS > 14) {
-    (*acc)[14] = sweep((*acc)[14], row14(near[14 / SUBGROUP % HELD]), row14(far[14 / SUBGROUP % HELD]), s);
-    (*acc)[15] = sweep((*acc)[15], row15(near[15 / SUBGROUP % HELD]), row15(far[15 / SUBGROUP % HELD]), s);
+    (*acc)[at + 14] = sweep((*acc)[at + 14], row14(w.near[14 / SUBGROUP % HELD]), row14(w.far[14 / SUBGROUP % HELD]), s);
+    (*acc)[at + 15] = sweep((*acc)[at + 15], row15(w.near[15 / SUBGROUP % HELD]), row15(w.far[15 / SUBGROUP % HELD]), s);
   }
-  if (QUADS > 1) {
-    let t = load_strip(second + distance);
-    (*acc)[8] = sweep((*acc)[8], row0(near[0 / SUBGROUP % HELD]), row0(far[0 / SUBGROUP % HELD]), t);
-    (*acc)[9] = sweep((*acc)[9], row1(near[1 / SUBGROUP % HELD]), row1(far[1 / SUBGROUP % HELD]), t);
-    if (ROWS > 2) {
-      (*acc)[10] = sweep((*acc)[10], row2(near[2 / SUBGROUP % HELD]), row2(far[2 / SUBGROUP % HELD]), t);
-      (*acc)[11] = sweep((*acc)[11], row3(near[3 / SUBGROUP % HELD]), row3(far[3 / SUBGROUP % HELD]), t);
-    }
-    if (ROWS > 4) {
-      (*acc)[12] = sweep((*acc)[12], row4(near[4 / SUBGROUP % HELD]), row4(far[4 / SUBGROUP % HELD]), t);
-      (*acc)[13] = sweep((*acc)[13], row5(near[5 / SUBGROUP % HELD]), row5(far[5 / SUBGROUP % HELD]), t);
-    }
-    if (ROWS > 6) {
-      (*acc)[14] = sweep((*acc)[14], row6(near[6 / SUBGROUP % HELD]), row6(far[6 / SUBGROUP % HELD]), t);
-      (*acc)[15] = sweep((*acc)[15], row7(near[7 / SUBGROUP % HELD]), row7(far[7 / SUBGROUP % HELD]), t);
-    }
-  }
+}
+
+// Adds what a kernel row of an input channel, the i-th of all, makes of the strips that it sees.
+fn add_row(acc: ptr<function, array<vec4f, 16>>, rows: Rows, i: u32, first: u32, second: u32) {
+  let w = load_kernel_row(rows, i * KW);
+  add_strip(acc, 0, w, load_strip(first));
+  if (QUADS > 1) { add_strip(acc, 8, w, load_strip(second)); }
 }
 
 @compute @workgroup_size(SUBGROUP)
@@ -235,23 +247,32 @@ fn main(
   let linear = linear_workgroup(wg, count);
   let group = linear / args.group_workgroups;
   if (group >= args.groups) { return; }
-  let tile = linear % args.group_workgroups;
-  let rows = Rows(tile % args.tiles_m * ROWS, lane, group);
-  let column = tile / args.tiles_m * (QUADS * SUBGROUP) + lane;
+  let tile = linear - group * args.group_workgroups;
+  let column_tile = tile / args.tiles_m;
+  let rows = rows_at((tile - column_tile * args.tiles_m) * ROWS, lane, group);
+  let column = column_tile * (QUADS * SUBGROUP) + lane;
   let first = quad_at(column, group);
   var second = first;
   if (QUADS > 1) { second = quad_at(column + SUBGROUP, group); }
 
   var acc = array<vec4f, 16>();
-  for (var ic = 0u; ic < ENDLESS; ic++) {
-    if (ic >= args.group_ic) { break; }
-    if (!UNROLLED) {
-      for (var ky = 0u; ky < KH; ky++) { add_row(&acc, rows, ic, ky, first.strip, second.strip); }
-    } else {
-      add_row(&acc, rows, ic, 0, first.strip, second.strip);
-      if (KH > 1) { add_row(&acc, rows, ic, 1, first.strip, second.strip); }
-      if (KH > 2) { add_row(&acc, rows, ic, 2, first.strip, second.strip); }
-      for (var ky = 3u; ky < KH; ky++) { add_row(&acc, rows, ic, ky, first.strip, second.strip); }
+  if (ONE_LOOP) {
+    let channel_step = args.x_channel - (KH - 1) * args.x_ky;
+    let steps = args.group_ic * KH;
+    var distance = 0u;
+    var ky = 1u;
+    for (var i = 0u; i < ENDLESS; i++) {
+      if (i >= steps) { break; }
+      add_row(&acc, rows, i, first.strip + distance, second.strip + distance);
+      distance += select(args.x_ky, channel_step, ky == KH);
+      ky = select(ky + 1, 1u, ky == KH);
+    }
+  } else {
+    for (var ic = 0u; ic < args.group_ic; ic++) {
+      for (var ky = 0u; ky < KH; ky++) {
+        let distance = ic * args.x_channel + ky * args.x_ky;
+        add_row(&acc, rows, ic * KH + ky, first.strip + distance, second.strip + distance);
+      }
     }
   }
 

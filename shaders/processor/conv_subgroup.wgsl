@@ -5,7 +5,7 @@
 // input it works out once; a tap adds the same distance to all of them. Lanes 0..3 work out the distances
 // of the next four taps and the subgroup broadcasts them, so no table and no bounds check is needed.
 import package::common::grid::linear_workgroup;
-import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_row, row_of};
+import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_rows, row_of};
 import package::common::conv::{args, store, weight_layout, x};
 import package::common::weights::weight4;
 
@@ -13,10 +13,9 @@ enable subgroups;
 
 // Arguments and bindings are common/conv's.
 
-// A row past the edge reads the last one instead, and is not stored.
 // Weights of taps past the last are zero.
 fn load_weights(row: u32, k: u32, group: u32) -> vec4f {
-  let w = weight4(group * args.m + min(row, args.m - 1), k, weight_layout());
+  let w = weight4(group * args.m + row, k, weight_layout());
   return select(vec4f(), w, vec4u(k, k + 1, k + 2, k + 3) < vec4u(args.k));
 }
 
@@ -52,16 +51,18 @@ fn main(
   let at = image * args.x_image + oy * args.x_oy + ox * args.x_ox + (args.x_offset + group * args.x_group);
   var sums = array<vec4f, 16>();
 
+  // A row past the edge reads the last one instead, and is not stored.
+  let held = held_rows(row, args.m - 1, lane);
   let steps = (args.k + 3) / 4;
   for (var i = 0u; i < steps; i++) {
     let k = 4 * i;
     let distance = tap_distance(min(k + lane % 4, args.k - 1));
     var w: array<vec4f, HELD>;
-    w[0] = load_weights(row + held_row(0, lane), k, group);
-    if (HELD > 1) { w[1 % HELD] = load_weights(row + held_row(1, lane), k, group); }
+    w[0] = load_weights(held[0], k, group);
+    if (HELD > 1) { w[1 % HELD] = load_weights(held[1 % HELD], k, group); }
     if (HELD > 2) {
-      w[2 % HELD] = load_weights(row + held_row(2, lane), k, group);
-      w[3 % HELD] = load_weights(row + held_row(3, lane), k, group);
+      w[2 % HELD] = load_weights(held[2 % HELD], k, group);
+      w[3 % HELD] = load_weights(held[3 % HELD], k, group);
     }
     add_rows(&sums, w, mat4x4f(
       load_x(at, subgroupBroadcast(distance, 0u)),

@@ -4,10 +4,12 @@
 // pixels as soon as it is there, and none goes through memory. Lavin and Gray, "Fast Algorithms for Convolutional Neural
 // Networks", 2015, section 4.1.
 import package::common::grid::linear_workgroup;
-import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_row, row_of};
+import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_rows, row_of};
 import package::common::winograd::{args, places_of, store_quad};
 
 enable subgroups;
+
+const PIXELS: u32 = 4 * ROWS;
 
 // Arguments and bindings 0 to 3 are common/winograd's.
 @group(0) @binding(4) var<storage, read> kernels: array<vec4f>; // [16][m][ceil(k / 4)], zeros past the last k
@@ -23,22 +25,30 @@ fn main(
   let row = tile % args.tiles_m * ROWS;
   let quad = tile / args.tiles_m * SUBGROUP + lane;
   let steps = (args.k + 3) / 4;
-  let last = args.m - 1;
+  // Where the kernels of the rows begin that this lane holds, of the first position.
+  var held = held_rows(row, args.m - 1, lane);
+  held[0] *= steps;
+  if (HELD > 1) { held[1 % HELD] *= steps; }
+  if (HELD > 2) {
+    held[2 % HELD] *= steps;
+    held[3 % HELD] *= steps;
+  }
   let column = min(quad, args.quads - 1);
 
-  var pixels: array<vec4f, 4 * ROWS>;
+  var pixels: array<vec4f, PIXELS>;
   for (var position = 0u; position < 16; position++) {
-    let kernel_at = position * args.m;
+    let kernel_at = position * args.m * steps;
     let x_at = position * args.k * args.quads + column;
     // Written out: Dawn clears a variable without a value at the start of the function only.
     var sums = array<vec4f, 16>();
-    for (var i = 0u; i < steps; i++) {
+    for (var i = 0u; i < ENDLESS; i++) {
+      if (i >= steps) { break; }
       var w: array<vec4f, HELD>;
-      w[0] = kernels[(kernel_at + min(row + held_row(0, lane), last)) * steps + i];
-      if (HELD > 1) { w[1 % HELD] = kernels[(kernel_at + min(row + held_row(1, lane), last)) * steps + i]; }
+      w[0] = kernels[held[0] + kernel_at + i];
+      if (HELD > 1) { w[1 % HELD] = kernels[held[1 % HELD] + kernel_at + i]; }
       if (HELD > 2) {
-        w[2 % HELD] = kernels[(kernel_at + min(row + held_row(2, lane), last)) * steps + i];
-        w[3 % HELD] = kernels[(kernel_at + min(row + held_row(3, lane), last)) * steps + i];
+        w[2 % HELD] = kernels[held[2 % HELD] + kernel_at + i];
+        w[3 % HELD] = kernels[held[3 % HELD] + kernel_at + i];
       }
       let k = 4 * i;
       add_rows(&sums, w, mat4x4f(
@@ -48,9 +58,16 @@ fn main(
         x[x_at + min(k + 3, args.k - 1) * args.quads],
       ));
     }
-    var products = sums; // see matmul_subgroup
     let across = factors(position % 4);
     let down = factors(position / 4);
+    if (SUBGROUP == 4) {
+      add_products(&pixels, sums, 0, down.x * across.x);
+      add_products(&pixels, sums, ROWS, down.x * across.y);
+      add_products(&pixels, sums, 2 * ROWS, down.y * across.x);
+      add_products(&pixels, sums, 3 * ROWS, down.y * across.y);
+      continue;
+    }
+    var products = sums; // see matmul_subgroup
     // 36 of the 64 factors are not zero.
     for (var pixel = 0u; pixel < 4; pixel++) {
       let factor = down[pixel / 2] * across[pixel % 2];
@@ -72,4 +89,29 @@ fn main(
 // A column of Aᵀ: what the i-th of four numbers is to the first and to the second pixel.
 fn factors(i: u32) -> vec2f {
   return vec2f(select(0.0, 1.0, i < 3), select(select(-1.0, 1.0, i == 1), 0.0, i == 0));
+}
+
+fn add_products(pixels: ptr<function, array<vec4f, PIXELS>>, products: array<vec4f, 16>, at: u32, factor: f32) {
+  (*pixels)[at + 0] += factor * products[0];
+  (*pixels)[at + 1] += factor * products[1];
+  if (ROWS > 2) {
+    (*pixels)[at + 2] += factor * products[2];
+    (*pixels)[at + 3] += factor * products[3];
+  }
+  if (ROWS > 4) {
+    (*pixels)[at + 4] += factor * products[4];
+    (*pixels)[at + 5] += factor * products[5];
+    (*pixels)[at + 6] += factor * products[6];
+    (*pixels)[at + 7] += factor * products[7];
+  }
+  if (ROWS > 8) {
+    (*pixels)[at + 8] += factor * products[8];
+    (*pixels)[at + 9] += factor * products[9];
+    (*pixels)[at + 10] += factor * products[10];
+    (*pixels)[at + 11] += factor * products[11];
+    (*pixels)[at + 12] += factor * products[12];
+    (*pixels)[at + 13] += factor * products[13];
+    (*pixels)[at + 14] += factor * products[14];
+    (*pixels)[at + 15] += factor * products[15];
+  }
 }

@@ -3,7 +3,7 @@ import { bindWeights } from './denseWeights.ts';
 import { convStripsShader } from './generated/processor.ts';
 import { grid, type Recorder } from './kernel.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
-import { isAligned, stripTiles, unrollsRows } from './stripsChoice.ts';
+import { isAligned, stripTiles } from './stripsChoice.ts';
 
 /**
  * A convolution whose taps of one kernel row are loaded once for four pixels: for adapters that run on a CPU, and for
@@ -54,7 +54,6 @@ export function stripsConv(recorder: Recorder, call: ValidConv): void {
       ROWS: rows,
       QUADS: quads,
       ALIGNED: aligned,
-      UNROLLED: unrollsRows(subgroup, call),
       KH: kh,
       KW: kw,
       RESIDUAL: residual !== undefined,

@@ -57,24 +57,15 @@ export function stripTiles(adapter: Adapter, geometry: ConvGeometry): StripTiles
   return best;
 }
 
-/** Taps of a kernel whose rows are few enough for one step. */
-const MOST_UNROLLED = 12;
 /**
- * Multiplications and additions from which a longer compilation pays on SwiftShader, where strips save a fifth of a run:
- * some 60 ms if a step takes all rows of the kernel, less if one. A page that classifies an image now and then would not
- * get them back.
+ * Multiplications and additions from which a longer compilation pays on SwiftShader: 70 ms for strips of three taps, 180
+ * for those of five, 100 for Winograd's three kernels. A page that classifies an image now and then would not get it back.
  */
-const LONG_RUN = { rows: 3e7, row: 3e6 };
+const LONG_RUN = 8e6;
 
-/** Whether a step of the kernel takes all rows of taps, which SwiftShader computes faster. */
-export function unrollsRows(subgroup: number, { kh, kw }: Pick<ConvGeometry, 'kh' | 'kw'>): boolean {
-  return subgroup === 4 && kh * kw <= MOST_UNROLLED;
-}
-
-function isLongRun(subgroup: number, geometry: ConvGeometry): boolean {
-  const { images, groups, groupOut, groupIn, kh, kw, oh, ow } = geometry;
-  const work = 2 * images * oh * ow * groups * groupOut * groupIn * kh * kw;
-  return work >= (unrollsRows(subgroup, geometry) ? LONG_RUN.rows : LONG_RUN.row);
+/** Whether a run takes long enough to earn a kernel that takes long to compile. */
+export function isLongRun({ images, groups, groupOut, groupIn, kh, kw, oh, ow }: ConvGeometry): boolean {
+  return 2 * images * oh * ow * groups * groupOut * groupIn * kh * kw >= LONG_RUN;
 }
 
 /** Whether strips take less time than the implicit product of any pixels. */
@@ -82,7 +73,7 @@ export function areStripsFaster(adapter: Adapter, geometry: ConvGeometry): boole
   const { images, groups, groupOut: m, groupIn: k, kh, kw, oh, ow } = geometry;
   const tiles = stripTiles(adapter, geometry);
   if (tiles === undefined || (groups > 1 && m < 4)) return false;
-  if (tiles.subgroup < 8 && !isLongRun(tiles.subgroup, geometry)) return false;
+  if (tiles.subgroup < 8 && !isLongRun(geometry)) return false;
   const straight = cutProduct(adapter, m, images * oh * ow);
   const { tilesM, tilesN, cost } = straight;
   return tiles.cost < Math.ceil((k * kh * kw) / 4) * cost + TILE * tilesM * tilesN;

@@ -1,7 +1,7 @@
 import { type ConvGeometry, type FloatConvPlan, type ValidConv, WINOGRAD } from './convCall.ts';
 import type { Recorder } from './kernel.ts';
 import { type Adapter, cutProduct } from './productVariant.ts';
-import { areStripsFaster, stripTiles } from './stripsChoice.ts';
+import { areStripsFaster, isLongRun, stripTiles } from './stripsChoice.ts';
 
 /** Of a transformed tile, 4 × 4. */
 export const POSITIONS = 16;
@@ -28,6 +28,15 @@ export function areConstant(
 }
 
 /**
+ * In multiply-adds of a product, as measured on SwiftShader (subgroups of four) and lavapipe (of eight) with 3 to 512
+ * channels: what one of the 16 products, the transforms of a pixel and of a kernel, and a dispatch more for each take.
+ */
+const COSTS = {
+  four: { product: 0.67, pixel: 62, weight: 150, dispatch: 0.4e6 },
+  eight: { product: 1, pixel: 45, weight: 400, dispatch: 0.75e6 },
+};
+
+/**
  * Whether Winograd's way takes less time than the best of the others, on adapters that run on a CPU. Nothing is known of
  * GPUs, where it is left to tuning.
  * @param isConstant the weights are transformed once for all runs
@@ -39,15 +48,15 @@ export function isWinogradFaster(adapter: Adapter, geometry: ConvGeometry, isCon
   const straight = cutProduct(adapter, m, pixels);
   const tiles = cutProduct(adapter, m, images * (transformedPlane(geometry) / POSITIONS));
   if (straight.variant.kind !== 'subgroup') return false;
-  // In multiply-adds of a product. Measured on lavapipe and SwiftShader with 3 to 512 channels: the transforms of a pixel
-  // and of a kernel, and what a dispatch more costs for each.
   const { subgroup } = straight.variant;
+  if (subgroup < 8 && !isLongRun(geometry)) return false;
   const lanes = 4 * subgroup;
-  const ofWeights = isConstant ? 0 : (subgroup < 8 ? 150 : 400) * m * k + 0.75e6;
-  const transforms = 45 * pixels * (k + m) + ofWeights + 0.75e6;
+  const costs = COSTS[subgroup < 8 ? 'four' : 'eight'];
+  const ofWeights = isConstant ? 0 : costs.weight * m * k + costs.dispatch;
+  const transforms = costs.pixel * pixels * (k + m) + ofWeights + costs.dispatch;
   const strips = areStripsFaster(adapter, geometry) ? stripTiles(adapter, geometry) : undefined;
   const best = Math.min(9 * k * straight.cost, 4 * (strips?.cost ?? Number.POSITIVE_INFINITY));
-  return POSITIONS * 4 * Math.ceil(k / 4) * tiles.cost * lanes + transforms < best * lanes;
+  return costs.product * POSITIONS * 4 * Math.ceil(k / 4) * tiles.cost * lanes + transforms < best * lanes;
 }
 
 /** Whether to go Winograd's way: as measured, or by the rule, and where what it keeps between dispatches can be bound. */

@@ -68,9 +68,10 @@ describe('Winograd’s way', () => {
     [1, 128, 128, 14, [false, true], [true, true]],
     [8, 64, 64, 4, [false, true], [true, true]],
     [8, 128, 128, 4, [false, true], [true, true]],
-    [1, 64, 64, 8, [false, false], [false, true]],
-    [1, 32, 32, 16, [false, false], [false, true]],
-    [1, 32, 64, 8, [false, false], [false, true]],
+    [1, 64, 64, 8, [false, false], [false, false]], // shorter than its compilation is worth on SwiftShader
+    [1, 32, 32, 16, [false, false], [false, false]],
+    [1, 32, 64, 8, [false, false], [false, false]],
+    [4, 32, 64, 8, [false, true], [true, true]],
     [1, 16, 16, 32, [false, false], [false, false]],
     [1, 128, 128, 4, [false, false], [false, false]],
     [1, 512, 512, 4, [false, false], [false, false]],
