@@ -7,7 +7,7 @@ import {
   productDispatch,
   transpose,
 } from './matmul.ts';
-import { type Adapter, DOTS_TERMS, type DotsVariant, FEW_ROWS } from './productVariant.ts';
+import { type Adapter, type DotsVariant, FEW_ROWS, leastDotsTerms } from './productVariant.ts';
 
 const COLUMNS = 4;
 /** Of a workgroup on a GPU. */
@@ -47,10 +47,9 @@ export function planDots(adapter: Adapter, shape: ProductShape): DotsPlan | unde
  * Elsewhere these win by 1.1 to 1.3 where a single row has many terms, and lose by the cost of more tiles where it has few.
  * Of GPUs nothing was measured: the other tiles have 16 rows at the least there, and keep few workgroups busy.
  */
-function areDotsFaster(adapter: Adapter, { k }: ProductShape, { rows, lanes }: DotsVariant): boolean {
-  if (k < DOTS_TERMS[adapter.kind]) return false;
+function areDotsFaster(adapter: Adapter, { k }: ProductShape, { rows }: DotsVariant): boolean {
+  if (k < leastDotsTerms(adapter)) return false;
   if (adapter.kind === 'gpu') return true;
-  if (lanes < 8) return rows === 1 && k % 1024 === 0;
   return rows === 1 || k % (rows === 2 ? 512 : 1024) === 0;
 }
 

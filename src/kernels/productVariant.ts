@@ -36,8 +36,14 @@ export interface MatrixVariant {
 /** Products of so few rows, or columns, may be computed as dot products. */
 export const FEW_ROWS = 4;
 
-/** Terms from which on the rule does so. */
-export const DOTS_TERMS = { cpu: 512, gpu: 128 } as const;
+/**
+ * Terms from which on the rule does so. Never with subgroups of less than 8, which are SwiftShader's: the most that they
+ * gained there was 1.3, for 1024 terms, and pages would load a module more for it.
+ */
+export function leastDotsTerms({ kind, subgroupSize = 0 }: Adapter): number {
+  if (kind === 'gpu') return 128;
+  return subgroupSize < 8 ? Number.POSITIVE_INFINITY : 512;
+}
 
 /** One tile of `rows` x 4 per workgroup whose lanes, those of a subgroup or any, go along the terms; see matmulDots.ts. */
 export interface DotsVariant {

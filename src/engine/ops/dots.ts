@@ -1,5 +1,5 @@
 import type { ProductAlternatives } from '../../kernels/matmul.ts';
-import { DOTS_TERMS, FEW_ROWS } from '../../kernels/productVariant.ts';
+import { FEW_ROWS, leastDotsTerms } from '../../kernels/productVariant.ts';
 import type { PlanUse } from '../operator.ts';
 
 let loaded: ProductAlternatives | undefined;
@@ -9,7 +9,7 @@ let loaded: ProductAlternatives | undefined;
  * without such a layer does not take them, whether they are there or not.
  */
 export async function loadDots({ graph, shapes, capabilities, formOf }: PlanUse): Promise<void> {
-  const least = capabilities.tuned ? 0 : DOTS_TERMS[capabilities.kind];
+  const least = capabilities.tuned ? 0 : leastDotsTerms(capabilities);
   const suits = graph.nodes.some(({ op, inputs: [, b = ''], outputs: [out = ''] }) => {
     if (op !== 'Gemm' || formOf?.(b)) return false;
     const [m = 0, n = 0] = shapes.get(out) ?? [];

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InferenceModel } from '../../../src/engine/inference.ts';
+import { leastDotsTerms } from '../../../src/kernels/productVariant.ts';
 import { testGpu } from '../../support/gpu.ts';
 import { checkGradients } from '../../support/gradient.ts';
 import { NetworkBuilder } from '../../support/networks.ts';
@@ -52,7 +53,9 @@ it('fetches the kernels of few rows for layers that take them', async () => {
     model.dispose();
     return names.join();
   };
-  expect(await programs(1, 1024)).toMatch(/dots/);
+  // SwiftShader's subgroups of four are not worth the module.
+  const takes = Number.isFinite(leastDotsTerms(gpu.capabilities));
+  expect(/dots/.test(await programs(1, 1024))).toBe(takes);
   expect(await programs(1, 84)).not.toMatch(/dots/);
   expect(await programs(8, 1024)).not.toMatch(/dots/);
 });
