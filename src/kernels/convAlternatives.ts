@@ -16,10 +16,7 @@ export const convAlternatives: ConvAlternatives = (recorder, call, tuned) => {
     winogradConv(recorder, call);
     return true;
   }
-  // Scales of groups would be looked up for every tap: strips take 1.1 to 1.2 times as long then, by measurement.
-  const { weights } = call;
-  const isGrouped = !('dtype' in weights) && weights.group < weights.k;
-  if (!isGrouped && takesStrips(recorder.capabilities, call, tuned)) {
+  if (takesStrips(recorder.capabilities, call, tuned)) {
     stripsConv(recorder, call);
     return true;
   }

@@ -43,7 +43,12 @@ export type ConvGeometry = Pick<
 > & {
   /** Whether half precision will do. */
   half?: boolean;
+  /** Floats where it says nothing. */
+  weights?: ValidConv['weights'] | Unpacking;
 };
+
+/** What it depends on how long packed weights take to unpack. */
+export type Unpacking = Pick<DenseWeights, 'bits' | 'table' | 'group' | 'k'>;
 
 export type ConvVariant = ProductVariant | { kind: 'direct' };
 

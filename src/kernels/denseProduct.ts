@@ -1,11 +1,11 @@
-import type { ConvAlternatives } from './convCall.ts';
+import type { ConvAlternatives, ConvPlan, Unpacking } from './convCall.ts';
 import { bindWeights, type DenseWeights, FEW_COLUMNS } from './denseWeights.ts';
 import { matvecShader, matvecSubgroupShader } from './generated/matmul.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
 import type { Adapter } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
-import { validConv } from './validConv.ts';
+import { plannedConv } from './validConv.ts';
 
 export interface DenseProductCall {
   /** [rows, k] */
@@ -28,11 +28,24 @@ export interface DenseProductCall {
 
 export type DenseProductVariant =
   | { kind: 'matvec-subgroup'; subgroup: number; rows: 1 | 2 | 4; vectors: 1 | 2 | 4 }
-  | { kind: 'matvec'; vectors: 1 | 2 | 4 }
-  | { kind: 'matmul' };
+  /** Workgroups of 256 invocations, of so many rows: 32 without a word. */
+  | { kind: 'matvec'; vectors: 1 | 2 | 4; rows?: 16 | 64 }
+  /** Without a plan, by the rule for convolutions. */
+  | { kind: 'matmul'; plan?: ConvPlan };
+
+export interface DenseProductShape {
+  rows: number;
+  m: number;
+  weights?: Unpacking;
+  /** Whether half precision will do. */
+  half?: boolean;
+}
 
 /** How m vectors are multiplied by packed weights. */
-export function chooseDenseProduct(adapter: Adapter, { rows, m }: { rows: number; m: number }): DenseProductVariant {
+export function chooseDenseProduct(adapter: Adapter, shape: DenseProductShape): DenseProductVariant {
+  const tuned = adapter.tuned?.choose<DenseProductVariant>('dense', adapter, shape);
+  if (tuned) return tuned;
+  const { rows, m } = shape;
   const { kind, subgroupSize: subgroup } = adapter;
   if (m > FEW_COLUMNS) return { kind: 'matmul' };
   const vectors = m >= 3 ? 4 : m === 2 ? 2 : 1;
@@ -43,22 +56,25 @@ export function chooseDenseProduct(adapter: Adapter, { rows, m }: { rows: number
 /** out = clamp(x·Wᵀ + bias + residual), weights unpacked in registers. */
 export function denseProduct(recorder: Recorder, call: DenseProductCall): void {
   const { x, bias, residual, out, m, lo = LOWEST, hi = HIGHEST, label = 'dense' } = call;
+  const { capabilities } = recorder;
   const { rows, k } = call.weights;
   if (m * rows === 0) return;
-  const variant = chooseDenseProduct(recorder.capabilities, { rows, m });
+  const half = capabilities.precision === 'f16';
+  const variant = chooseDenseProduct(capabilities, { rows, m, half, weights: call.weights });
   if (variant.kind === 'matmul' || k === 0) {
     // A product is a convolution over images of one pixel whose channels are the terms.
-    validConv(recorder, {
+    const product = {
       ...{ x, weights: call.weights, bias, residual, out, images: m, groups: 1, groupOut: rows, groupIn: k },
       ...{ kh: 1, kw: 1, oh: 1, ow: 1 },
       xAt: { offset: 0, image: k, channel: 1, ky: 0, kx: 0, oy: 0, ox: 0 },
       outAt: { offset: 0, image: rows, channel: 1, oy: 0, ox: 0 },
       ...{ lo, hi, alternatives: call.alternatives, label },
-    });
+    };
+    plannedConv(recorder, product, variant.kind === 'matmul' ? variant.plan : undefined);
     return;
   }
   const weights = bindWeights(call.weights, { rows, k });
-  const perTile = variant.kind === 'matvec' ? 32 : variant.rows * variant.subgroup;
+  const perTile = variant.kind === 'matvec' ? (variant.rows ?? 32) : variant.rows * variant.subgroup;
   const tiles = Math.ceil(rows / perTile);
   const { w_rows, ...places } = weights.args;
   const shared = {
@@ -70,7 +86,7 @@ export function denseProduct(recorder: Recorder, call: DenseProductCall): void {
   };
   const tunables = { ...weights.tunables, RESIDUAL: residual !== undefined, VECTORS: variant.vectors };
   if (variant.kind === 'matvec') {
-    recorder.dispatch(matvecShader, { ...shared, tunables: { ...tunables, ROWS: 32, SLICES: 8 } });
+    recorder.dispatch(matvecShader, { ...shared, tunables: { ...tunables, ROWS: perTile, SLICES: 256 / perTile } });
   } else {
     recorder.dispatch(matvecSubgroupShader, {
       ...shared,

@@ -4,10 +4,11 @@ import { withDot } from './int8Dot.ts';
 import { type Int8Output, outputOf } from './int8Output.ts';
 import { planesHeight, planesWidth, type QuantizedPlanes } from './int8Planes.ts';
 import { int8Product } from './int8Product.ts';
-import { int8Tiles } from './int8Tiles.ts';
+import { int8Adapter, int8Tiles } from './int8Tiles.ts';
 import type { Int8Weights } from './int8Weights.ts';
 import type { Recorder } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
+import type { TileCount } from './productVariant.ts';
 import { spread } from './spread.ts';
 
 export interface Int8Conv extends Int8Output {
@@ -15,6 +16,9 @@ export interface Int8Conv extends Int8Output {
   weights: PackedOperand<Int8Weights>;
   shape: ConvShape;
 }
+
+/** What a measured cut of tiles depends on. */
+export type Int8ConvShape = ConvShape & Pick<Int8Weights, 'bits'>;
 
 /**
  * `tiles`: an implicit matrix product, whose words of four input channels must not straddle groups, nor those of the
@@ -61,7 +65,9 @@ export function int8Conv(recorder: Recorder, call: Int8Conv): void {
   const images = { n, channels: oc, h: oh, w: ow };
   const kind = chooseInt8Conv(shape);
   if (kind === 'tiles') {
-    int8Tiles(recorder, { ...call, shape: images, kw, xAt, label });
+    const adapter = int8Adapter(recorder, call.processor);
+    const cut = adapter.tuned?.choose<TileCount>('int8conv', adapter, { ...shape, bits: weights.bits });
+    int8Tiles(recorder, { ...call, shape: images, kw, xAt, cut, label });
     return;
   }
   const output = outputOf(recorder, images, { ...call, label });

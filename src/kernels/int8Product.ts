@@ -2,11 +2,11 @@ import { int8MatvecTiledShader } from './generated/int8.ts';
 import { withDot } from './int8Dot.ts';
 import type { Int8Output } from './int8Output.ts';
 import type { QuantizedRows } from './int8Planes.ts';
-import { int8Tiles } from './int8Tiles.ts';
+import { int8Adapter, int8Tiles } from './int8Tiles.ts';
 import type { Int8Weights } from './int8Weights.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import type { PackedOperand } from './packedOperand.ts';
-import { type Adapter, cutProduct } from './productVariant.ts';
+import { type Adapter, cutProduct, type TileCount } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 
 export interface Int8Product extends Omit<Int8Output, 'codes'> {
@@ -19,19 +19,25 @@ export interface Int8Product extends Omit<Int8Output, 'codes'> {
 
 /**
  * `subgroup`: tiles of `columns` rows of x, without workgroup memory, for adapters that run on a CPU. On others, `matvec`:
- * up to four rows of x at a time; `tiles`: many.
+ * up to four rows of x at a time. `tiles`: many, by the rule on others alone.
  */
 export type Int8ProductVariant =
   | { kind: 'subgroup'; subgroup: number; columns: number }
   | { kind: 'matvec'; columns: number }
-  | { kind: 'tiles' };
+  /** Without a cut, by the rule. */
+  | { kind: 'tiles'; cut?: TileCount };
+
+export type Int8ProductShape = { m: number; rows: number } & Partial<Pick<Int8Weights, 'k' | 'bits'>>;
 
 /** Rows of x up to which a matrix-vector product beats mostly empty tiles on a GPU. */
 const MOST_COLUMNS = 8;
 /** Rows of a workgroup of the matrix-vector kernel. */
 const MATVEC_ROWS = 32;
 
-export function chooseInt8Product(adapter: Adapter, { m, rows }: { m: number; rows: number }): Int8ProductVariant {
+export function chooseInt8Product(adapter: Adapter, shape: Int8ProductShape): Int8ProductVariant {
+  const tuned = adapter.tuned?.choose<Int8ProductVariant>('int8product', adapter, shape);
+  if (tuned) return tuned;
+  const { m, rows } = shape;
   const { variant } = cutProduct(adapter, rows, m);
   if (variant.kind === 'tiled')
     return m > MOST_COLUMNS ? { kind: 'tiles' } : { kind: 'matvec', columns: Math.min(m, 4) };
@@ -48,11 +54,12 @@ export function int8Product(recorder: Recorder, call: Int8Product): void {
   if (m * rows === 0) return;
   if (x.m !== m || x.k !== k) throw new Error(`${label}: x of ${x.m} × ${x.k} for ${m} × ${k}`);
   if (weights.groups !== 1 || weights.taps !== 1) throw new Error(`${label}: weights packed for a convolution`);
-  const variant = chooseInt8Product(processor ? recorder.capabilities : { kind: 'gpu' }, { m, rows });
+  const variant = chooseInt8Product(int8Adapter(recorder, processor), { m, rows, k, bits: weights.bits });
   if (variant.kind === 'tiles') {
     // Every row of x is an image of one pixel.
     const xAt = { offset: 0, word: 1, ky: 0, kx: 0, image: x.rowWords, oy: 0, ox: 0 };
-    int8Tiles(recorder, { ...call, shape: { n: m, channels: rows, h: 1, w: 1 }, kw: 1, xAt, label });
+    const images = { n: m, channels: rows, h: 1, w: 1 };
+    int8Tiles(recorder, { ...call, shape: images, kw: 1, xAt, cut: variant.cut, label });
     return;
   }
   const perGroup = variant.kind === 'subgroup' ? 4 * variant.subgroup : MATVEC_ROWS;

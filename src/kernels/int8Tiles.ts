@@ -2,11 +2,12 @@ import { int8ConvTiledShader } from './generated/int8.ts';
 import { withDot } from './int8Dot.ts';
 import { type Int8Output, type OutputShape, outputOf } from './int8Output.ts';
 import type { StoredCodes } from './int8Planes.ts';
+import type { Int8Processor } from './int8Processor.ts';
 import type { Int8Weights } from './int8Weights.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { subgroupTunables } from './matmul.ts';
 import type { PackedOperand } from './packedOperand.ts';
-import { cutProduct } from './productVariant.ts';
+import { type Adapter, cutProduct, type TileCount } from './productVariant.ts';
 
 /** A product of packed int8 weights and words of x, group by group, over distances in words. */
 export interface Int8Tiles extends Int8Output {
@@ -15,8 +16,15 @@ export interface Int8Tiles extends Int8Output {
   shape: OutputShape;
   /** Taps of a kernel row. */
   kw: number;
+  /** As measured; by the rule without it. */
+  cut?: TileCount | undefined;
   /** Distances in x of one word of channels, kernel row, kernel column, image, output row, output column. */
   xAt: { offset: number; word: number; ky: number; kx: number; image: number; oy: number; ox: number };
+}
+
+/** What there are kernels for: those of a processor have to be there. */
+export function int8Adapter({ capabilities }: Recorder, processor: Int8Processor | undefined): Adapter {
+  return processor ? capabilities : { kind: 'gpu', tuned: capabilities.tuned };
 }
 
 /**
@@ -43,7 +51,7 @@ export function int8Tiles(recorder: Recorder, call: Int8Tiles): void {
   const m = weights.rows / groups;
   const n = shape.n * shape.h * shape.w;
   const { processor } = call;
-  const { variant, tilesM, tilesN } = cutProduct(processor ? recorder.capabilities : { kind: 'gpu' }, m, n);
+  const { variant, tilesM, tilesN } = call.cut ?? cutProduct(int8Adapter(recorder, processor), m, n);
   const channelWords = Math.ceil(weights.k / taps / 4);
   const output = outputOf(recorder, shape, { ...call, label });
   const shared = {

@@ -37,14 +37,18 @@ export function planConv(adapter: Adapter, { groups, m, n, half }: ConvTiles): C
 }
 
 export function validConv(recorder: Recorder, call: ValidConv): void {
-  const { images, groups, groupOut: m, oh, ow, weights } = call;
-  const n = images * oh * ow;
-  if (m * n === 0) return;
+  const { images, groupOut, oh, ow } = call;
+  if (groupOut * images * oh * ow === 0) return;
   const { capabilities } = recorder;
   const half = capabilities.precision === 'f16';
-  // Packed weights take their own time to unpack: no measurement of float ones says what is best for them.
-  const tuned =
-    'dtype' in weights ? capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, { ...call, half }) : undefined;
+  plannedConv(recorder, call, capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, { ...call, half }));
+}
+
+/** As it was measured to be the fastest, or by the rule. */
+export function plannedConv(recorder: Recorder, call: ValidConv, tuned: FloatConvPlan | undefined): void {
+  const { images, groups, groupOut: m, oh, ow } = call;
+  const n = images * oh * ow;
+  const half = recorder.capabilities.precision === 'f16';
   if (call.alternatives?.(recorder, call, tuned)) return;
   // Tiles of subgroups are one of the alternatives; adapters of every kind have those in workgroup memory.
   const plan =

@@ -1,5 +1,5 @@
 /** `wgslim tune`, and that other commands take what it found. */
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -45,6 +45,41 @@ describe('tune', () => {
     const untuned = await wgslim('eval', fixture.model, '--data', fixture.data, '--quiet', '--json');
     delete process.env.WGSLIM_TUNED;
     expect(JSON.parse(stdout).top1).toBe(JSON.parse(untuned.stdout).top1);
+  });
+
+  it.each([
+    ['codes', {}, ['conv g1 o4 i1 kh3 kw3 oh8 ow8 n8 d1 s1 y1 w4', 'dense m8 o3 k256 w4']],
+    [
+      'bytes',
+      { activations: { bits: 8 } },
+      ['int8conv g1 o4 i1 kh3 kw3 oh8 ow8 n8 d1 s1 w4', 'int8product m8 o3 k256 w4'],
+    ],
+  ])('measures the kernels of packed weights that a compressed model uses: %s', async (name, activations, packed) => {
+    const recipe = join(fixture.folder, `${name}.json`);
+    const stages = [{ kind: 'quantize', name: 'quantize', weights: { bits: 4 }, ...activations }];
+    await writeFile(recipe, JSON.stringify({ name, stages }));
+    const model = join(fixture.folder, `${name}.wgslim`);
+    const args = [fixture.model, '--data', fixture.data, '--recipe', recipe, '-o', model, '--quiet'];
+    expect((await wgslim('compress', ...args)).code).toBe(0);
+    const predicted = async () => {
+      const { code, stdout } = await wgslim('eval', model, '--data', fixture.data, '--quiet', '--json');
+      expect(code).toBe(0);
+      return JSON.parse(stdout).top1;
+    };
+    const before = await predicted();
+    const document = await tuned(model, '--batch', '8');
+    const keys = document.choices.map(({ key }) => key);
+    expect(keys).toEqual(expect.arrayContaining(packed));
+    for (const { best, excluded } of document.choices) {
+      expect(best).not.toBeNull();
+      expect(excluded).toEqual([]);
+    }
+    const kept = JSON.parse(await readFile(document.file!, 'utf8'));
+    expect(Object.keys(kept.choices)).toEqual(expect.arrayContaining(keys));
+    expect(await predicted()).toBe(before);
+    const profiled = await wgslim('profile', model, '--batch', '8', '--quiet', '--json');
+    expect(profiled.code).toBe(0);
+    expect(JSON.parse(profiled.stdout)).toHaveProperty('adapter');
   });
 
   it('keeps nothing on a dry run, and leaves what the time does not suffice for', async () => {

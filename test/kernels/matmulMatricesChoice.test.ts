@@ -9,10 +9,11 @@ import {
   useSubgroupMatrices,
 } from '../../src/kernels/matmulMatrices.ts';
 import type { Adapter } from '../../src/kernels/productVariant.ts';
+import { variantId } from '../../src/kernels/tune/candidates.ts';
 import { tuneSubject } from '../../src/kernels/tune/measure.ts';
 import { adapterKey } from '../../src/kernels/tune/store.ts';
 import { subjectOf } from '../../src/kernels/tune/subjects.ts';
-import { product, tunedChoices, variantId } from '../../src/kernels/tune/variants.ts';
+import { product, tunedChoices } from '../../src/kernels/tune/variants.ts';
 import { emulatingMatrices } from '../support/emulatedMatrices.ts';
 import { testGpu } from '../support/gpu.ts';
 import { config, deviceWith, F16, F32, ONE } from '../support/matrixDevices.ts';

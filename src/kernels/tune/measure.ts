@@ -18,10 +18,18 @@ export interface TuneSubject {
   /** Lengths of the inputs, which are filled with random numbers, and of the result. */
   inputs: readonly number[];
   outputs: number;
+  /** What the kernel reads as words: packed weights, codes of activations. Made where the subject is measured. */
+  words?(): readonly Uint32Array[];
   /** Records the kernel as networks do; the recorder's choices are the variant `id` at this key. */
-  record(recorder: Recorder, inputs: readonly Operand<'f32'>[], out: Operand<'f32'>, id: string): void;
+  record(
+    recorder: Recorder,
+    inputs: readonly Operand<'f32'>[],
+    out: Operand<'f32'>,
+    id: string,
+    words: readonly Operand<'u32'>[],
+  ): void;
   /** One element of the result in float64, to judge by, for some elements. */
-  expected(inputs: readonly Float32Array[], index: number): number;
+  expected(inputs: readonly Float32Array[], index: number, words: readonly Uint32Array[]): number;
   /** What variants may multiply in; float32 by default. */
   precision?: Precision;
   /**
@@ -81,9 +89,13 @@ export async function tuneSubject(gpu: Gpu, subject: TuneSubject, options: Measu
   const runners: Runner[] = [];
   try {
     const host = subject.inputs.map((length, i) => seededValues(i + 1, length));
-    const inputs = host.map((values) => direct.upload('f32', values));
+    const words = subject.words?.() ?? [];
+    const inputs = {
+      floats: host.map((values) => direct.upload('f32', values)),
+      words: words.map((values) => direct.upload('u32', values)),
+    };
     const out = direct.temporary('f32', subject.outputs, 'result');
-    const judge = judgeOf(subject, host);
+    const judge = judgeOf(subject, host, words);
     for (const id of subject.candidates) {
       if (isOver() && runners.length > 0) break;
       const made = await tryVariant(gpu, direct, subject, id, inputs, out);
@@ -110,7 +122,7 @@ async function tryVariant(
   direct: DirectRecorder,
   subject: TuneSubject,
   id: string,
-  inputs: readonly BufferOperand<'f32'>[],
+  inputs: { floats: readonly Operand<'f32'>[]; words: readonly Operand<'u32'>[] },
   out: BufferOperand<'f32'>,
 ): Promise<{ plan: Plan; values: Float32Array } | { why: string }> {
   try {
@@ -120,7 +132,7 @@ async function tryVariant(
       dispatch: (shader, call) => direct.dispatch(shader, call),
       temporary: (dtype, elements, label) => direct.temporary(dtype, elements, label),
     };
-    subject.record(recorder, inputs, out, id);
+    subject.record(recorder, inputs.floats, out, id, inputs.words);
     const plan = await direct.compile(`${subject.key}: ${id}`);
     // What a variant does not write must not pass for its result.
     gpu.write(out.slice, new Float32Array(subject.outputs).fill(Number.NaN));
@@ -141,6 +153,7 @@ async function tryVariant(
 function judgeOf(
   subject: TuneSubject,
   host: readonly Float32Array[],
+  words: readonly Uint32Array[],
 ): (id: string, values: Float32Array) => string | undefined {
   const { outputs, toleranceOf = () => 1e-4 } = subject;
   const indices = Array.from({ length: Math.min(SAMPLES, outputs) }, (_, i) =>
@@ -150,7 +163,7 @@ function judgeOf(
   let reference: { values: Float32Array; tolerance: number } | undefined;
   return (id, values) => {
     const tolerance = toleranceOf(id);
-    expected ??= indices.map((index) => subject.expected(host, index));
+    expected ??= indices.map((index) => subject.expected(host, index, words));
     const scale = Math.max(...expected.map(Math.abs), 1e-30);
     const sampled = Math.max(...indices.map((index, i) => distance(values[index]!, expected![i]!))) / scale;
     if (!(sampled <= tolerance)) return `its result is ${percent(sampled)} away from float64's at some elements`;

@@ -8,9 +8,12 @@ import { matmulDots } from '../matmulDots.ts';
 import { reduceSum } from '../reduceSum.ts';
 import { softmax } from '../softmax.ts';
 import { validConv } from '../validConv.ts';
+import type { Adapter } from './candidates.ts';
+import { type ConvDims, choiceAt, convElement, HALF, type Make } from './choiceAt.ts';
 import { parseShapeKey } from './keys.ts';
 import type { TuneSubject } from './measure.ts';
-import type { Adapter, Variants } from './variants.ts';
+import * as packed from './packedSubjects.ts';
+import { randomDense, unpackingAt } from './packedWeights.ts';
 import * as variants from './variants.ts';
 
 /** Undefined for a key of no kernel that can be tuned. */
@@ -29,35 +32,10 @@ export function workOf(key: string): number {
   const { kernel, dims: d } = parseShapeKey(key) ?? { kernel: '', dims: {} as Record<string, number> };
   const product = (...names: string[]) => names.reduce((all, name) => all * (d[name] ?? 1), 1);
   if (kernel === 'product') return product('m', 'n', 'k', 'b');
-  if (kernel === 'conv' || kernel === 'gradient') return product('g', 'o', 'i', 'kh', 'kw', 'oh', 'ow', 'n');
+  if (kernel === 'dense' || kernel === 'int8product') return product('m', 'o', 'k');
+  if (kernel === 'conv' || kernel === 'int8conv' || kernel === 'gradient')
+    return product('g', 'o', 'i', 'kh', 'kw', 'oh', 'ow', 'n');
   return product('o', 'l', 'n');
-}
-
-/**
- * For a key that has half precision among its variants. Rounding the inputs and the sums of a few products to half moved
- * a result by 3e-4 to 2e-3 of the largest one.
- */
-const HALF = {
-  precision: 'f16' as const,
-  toleranceOf: (id: string) => (/f16/.test(id) ? 2 ** -7 : 1e-4),
-};
-
-type Make = (dims: Record<string, number>, adapter: Adapter) => TuneSubject | undefined;
-
-/** The key, and the ids with the rule's choice first. */
-function choiceAt<Shape extends object, Plan>(
-  kernel: Variants<Shape, Plan>,
-  adapter: Adapter,
-  shape: Shape,
-): Pick<TuneSubject, 'key' | 'candidates'> {
-  const candidates = kernel.candidates(adapter, shape);
-  const same = JSON.stringify(kernel.rule(adapter, shape));
-  const first = candidates.find(({ value }) => JSON.stringify(value) === same);
-  const ids = candidates.map(({ id }) => id);
-  return {
-    key: kernel.key(shape),
-    candidates: first ? [first.id, ...ids.filter((id) => id !== first.id)] : ids,
-  };
 }
 
 const product: Make = (d, adapter) => {
@@ -116,40 +94,35 @@ const conv: Make = (d, adapter) => {
       ...{ ky: dilation * w, kx: dilation, oy: stride * w, ox: stride },
     },
     outAt: { offset: 0, image: groups * groupOut * outPlane, channel: outPlane, oy: apart * outW, ox: apart },
+    weights: unpackingAt(d, groupIn * kh * kw),
     half: d.h === 1,
   };
+  const random = geometry.weights && randomDense(groups * groupOut, geometry.weights);
   // Pixels that are written apart leave others as they were, which no comparison could tell from errors.
   if (apart !== 1) return undefined;
   return {
     ...choiceAt(variants.conv, adapter, geometry),
     ...(geometry.half && HALF),
-    inputs: [images * groups * groupIn * h * w, groups * groupOut * groupIn * kh * kw],
+    inputs: [images * groups * groupIn * h * w, ...(random ? [] : [groups * groupOut * groupIn * kh * kw])],
+    words: () => (random ? [random.packed().words] : []),
     outputs: images * groups * groupOut * outPlane,
-    record: (recorder, [x, weights], out) =>
+    record(recorder, [x, floats], out, _, [operand]) {
+      const weights = random ? { ...random.packed(), operand: operand! } : floats!;
       validConv(recorder, {
         ...geometry,
         x: x!,
-        weights: weights!,
+        weights,
         out,
         alternatives: convAlternatives,
         label: 'convolution',
-      }),
-    expected([x, weights], index) {
-      const image = Math.floor(index / (groups * groupOut * outPlane));
-      const channel = Math.floor(index / outPlane) % (groups * groupOut);
-      const [row, column] = [Math.floor((index % outPlane) / outW), index % outW];
-      const group = Math.floor(channel / groupOut);
-      let sum = 0;
-      for (let c = 0; c < groupIn; c++) {
-        const plane = (image * groups * groupIn + group * groupIn + c) * h * w;
-        for (let ky = 0; ky < kh; ky++) {
-          for (let kx = 0; kx < kw; kx++) {
-            const at = plane + (row * stride + ky * dilation) * w + column * stride + kx * dilation;
-            sum += x![at]! * weights![((channel * groupIn + c) * kh + ky) * kw + kx]!;
-          }
-        }
-      }
-      return sum;
+      });
+    },
+    expected([x, floats], index) {
+      const weights = random ? random.values() : floats!;
+      return convElement(d as unknown as ConvDims, index, weights, (image, channel, row, column, ky, kx) => {
+        const plane = (image * groups * groupIn + channel) * h * w;
+        return x![plane + (row * stride + ky * dilation) * w + column * stride + kx * dilation]!;
+      });
     },
   };
 };
@@ -236,4 +209,4 @@ const softmaxOf: Make = (d, adapter) => {
   };
 };
 
-const makers: Readonly<Record<string, Make>> = { product, conv, gradient, sum, softmax: softmaxOf };
+const makers: Readonly<Record<string, Make>> = { product, conv, gradient, sum, softmax: softmaxOf, ...packed };

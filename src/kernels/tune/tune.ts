@@ -1,9 +1,10 @@
 /** Tuning: which choices a piece of work asks for, and the fastest right variant for each, within a time. */
 import type { TunedChoices } from '../../gpu/capabilities.ts';
 import type { Gpu } from '../../gpu/gpu.ts';
+import type { Adapter } from './candidates.ts';
 import { type TuneResult, type TuneSubject, tuneSubject } from './measure.ts';
 import { subjectOf, workOf } from './subjects.ts';
-import { type Adapter, keyOf } from './variants.ts';
+import { keyOf } from './variants.ts';
 
 /** Leaves all to the rules, and remembers what was asked for: record a network with it to learn its choices. */
 export class ChoiceListener implements TunedChoices {
@@ -64,7 +65,8 @@ export async function tune(
       continue;
     }
     onProgress?.({ done, total: open.length, key });
-    const measured = await tuneSubject(gpu, subject!, {
+    // Another one than in the list, so that the weights which it makes do not outlive it.
+    const measured = await tuneSubject(gpu, find(key)!, {
       isOver,
       ...(rounds !== undefined && { rounds }),
     });

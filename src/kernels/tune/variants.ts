@@ -2,44 +2,30 @@
  * The kernels that have several variants: how a table names a shape of each, and what there is to choose from. Kernels
  * know nothing of this; they ask `capabilities.tuned` and have a rule, so that pages without a table do not load it.
  */
-import type { Capabilities, TunedChoices } from '../../gpu/capabilities.ts';
+import type { TunedChoices } from '../../gpu/capabilities.ts';
 import { type ConvGeometry, type FloatConvPlan, STRIPS, WINOGRAD } from '../convCall.ts';
 import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
 import { LEAST_ROWS, type MatmulCut, type ProductShape, planMatmul, splitProduct, type TunedPlan } from '../matmul.ts';
 import { dotsPlans, planDots } from '../matmulDots.ts';
-import { inHalf, productCuts, type TileCount } from '../productVariant.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
-import { areStripsFaster, stripTiles } from '../stripsChoice.ts';
+import { stripTiles, takesStrips } from '../stripsChoice.ts';
 import { type ConvTiles, DIRECT_CONV, planConv } from '../validConv.ts';
 import { isWinogradFaster, suitsWinograd } from '../winogradChoice.ts';
+import {
+  type Adapter,
+  type Candidate,
+  halfKey,
+  plausibleCuts,
+  type Variants,
+  variantId,
+  weightsKey,
+  withHalf,
+} from './candidates.ts';
 import { lengthClass, shapeKey } from './keys.ts';
-
-export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'matrices'>;
-
-/** Of a key: what was measured with half precision among the variants says nothing where that will not do. */
-const halfKey = (half: boolean | undefined) => (half ? { h: 1 } : undefined);
-
-/** With those in half precision, where they will do. */
-const withHalf = (cuts: TileCount[], half: boolean | undefined) => {
-  return half ? cuts.flatMap((cut) => (cut.variant.kind === 'tiled' ? [inHalf(cut), cut] : [cut])) : cuts;
-};
-
-export interface Candidate<Plan> {
-  /** Names the variant in a table: `r16`, `t16x16`. */
-  id: string;
-  value: Plan;
-}
-
-/** A kernel's, as methods: a shape comes back to the kernel that it was given by. */
-export interface Variants<Shape extends object, Plan> {
-  key(shape: Shape): string;
-  candidates(adapter: Adapter, shape: Shape): Candidate<Plan>[];
-  /** What the kernel takes where nothing was measured. */
-  rule(adapter: Adapter, shape: Shape): Plan;
-}
+import * as packed from './packedVariants.ts';
 
 export const product: Variants<ProductShape, TunedPlan> = {
   key({ m, n, k, batches = 1, aRows = true, bRows = true, half }) {
@@ -78,9 +64,9 @@ export const product: Variants<ProductShape, TunedPlan> = {
 };
 
 export const conv: Variants<ConvGeometry, FloatConvPlan> = {
-  key({ groups, groupOut, groupIn, kh, kw, oh, ow, images, xAt, outAt, half }) {
+  key({ groups, groupOut, groupIn, kh, kw, oh, ow, images, xAt, outAt, weights, half }) {
     const dims = { g: groups, o: groupOut, i: groupIn, kh, kw, oh, ow, n: lengthClass(images) };
-    return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox, ...halfKey(half) });
+    return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox, ...weightsKey(weights), ...halfKey(half) });
   },
   /** Every cut, for groups of few channels the direct sum, strips and Winograd's way where they can be taken. */
   candidates(adapter, shape) {
@@ -97,7 +83,7 @@ export const conv: Variants<ConvGeometry, FloatConvPlan> = {
   },
   rule(adapter, shape) {
     if (isWinogradFaster(adapter, shape)) return WINOGRAD;
-    return areStripsFaster(adapter, shape) ? STRIPS : planConv(adapter, tilesOf(shape));
+    return takesStrips(adapter, shape, undefined) ? STRIPS : planConv(adapter, tilesOf(shape));
   },
 };
 
@@ -160,7 +146,10 @@ export const softmax: Variants<Pick<Lines, 'lines' | 'length'>, number> = {
 };
 
 /** By the names that kernels ask with. */
-const KERNELS: Readonly<Record<string, Variants<object, unknown>>> = { product, conv, gradient, sum, softmax };
+const KERNELS: Readonly<Record<string, Variants<object, unknown>>> = {
+  ...{ product, conv, gradient, sum, softmax },
+  ...packed,
+};
 
 /** The key of what a kernel asks for; undefined for a kernel that nothing is known of. */
 export function keyOf(kernel: string, shape: object): string | undefined {
@@ -180,23 +169,4 @@ export function tunedChoices(table: ReadonlyMap<string, string> = new Map()): Tu
       return variants!.candidates(adapter, shape).find((candidate) => candidate.id === id)?.value as Plan | undefined;
     },
   };
-}
-
-/** Cuts that may turn out to be the fastest: not those that the rule finds three times as dear as the cheapest. */
-function plausibleCuts(adapter: Adapter, m: number, n: number, least?: number): TileCount[] {
-  const cuts = productCuts(adapter, m, n, least);
-  const cheapest = Math.min(...cuts.map(({ cost }) => cost));
-  return cuts.filter(({ cost }) => cost <= 3 * cheapest);
-}
-
-/**
- * `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16, `t16x16f16` for that in half precision,
- * `m64x64f16` for tiles of 64 x 64 by subgroup matrices.
- */
-export function variantId(variant: MatmulCut['variant']): string {
-  if (variant.kind === 'subgroup') return `r${variant.rows}`;
-  if (variant.kind === 'matrices') {
-    return `m${variant.rows}x${variant.columns}${variant.tunables.Component === 'f16' ? 'f16' : ''}`;
-  }
-  return `t${variant.tm}x${variant.tn}${variant.half ? 'f16' : ''}`;
 }

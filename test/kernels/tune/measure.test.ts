@@ -8,6 +8,7 @@ import { type TuneSubject, tuneSubject } from '../../../src/kernels/tune/measure
 import { subjectOf } from '../../../src/kernels/tune/subjects.ts';
 import { ChoiceListener, tableOf, tune } from '../../../src/kernels/tune/tune.ts';
 import { seededValues, worstDifference } from '../../../src/kernels/tune/values.ts';
+import { tunedChoices } from '../../../src/kernels/tune/variants.ts';
 import { testGpu } from '../../support/gpu.ts';
 
 const LENGTH = 4096;
@@ -118,10 +119,28 @@ const KEYS = [
   'sum o3 n320 i1',
   'softmax l5 n160',
   'softmax l40 n10',
+  'conv g1 o5 i3 kh3 kw3 oh7 ow9 n3 d1 s2 y1 w4',
+  'conv g1 o21 i5 kh3 kw3 oh8 ow8 n3 d1 s1 y1 w3 q1',
+  'conv g6 o1 i1 kh3 kw3 oh5 ow6 n2 d1 s1 y1 w5',
+  'conv g2 o5 i4 kh1 kw1 oh4 ow4 n2 d1 s1 y1 w4 t1',
+  'conv g1 o9 i4 kh3 kw3 oh4 ow4 n2 d1 s1 y1 w16',
+  'dense m1 o40 k28 w4',
+  'dense m3 o40 k20 w1 q1',
+  'dense m7 o80 k160 w7 q1 t1',
+  'dense m40 o10 k28 w8',
+  'int8product m1 o40 k28 w8',
+  'int8product m7 o80 k160 w4',
+  'int8product m40 o10 k31 w8',
+  'int8conv g1 o5 i3 kh3 kw3 oh7 ow9 n3 d1 s2 w8',
+  'int8conv g1 o21 i7 kh3 kw3 oh8 ow8 n3 d1 s1 w4',
+  'int8conv g2 o8 i4 kh1 kw1 oh4 ow4 n2 d1 s1 w8',
 ];
 
+const PACKED_IN_HALF = ['conv g1 o21 i5 kh3 kw3 oh8 ow8 n3 d1 s1 y1 w4', 'dense m40 o10 k28 w3'];
+
 /** What a subject's kernel asks the table for. */
-function asksOf({ capabilities }: Gpu, { record, inputs, outputs, candidates, precision }: TuneSubject): string[] {
+function asksOf({ capabilities }: Gpu, subject: TuneSubject): string[] {
+  const { inputs, outputs, words, candidates, precision } = subject;
   const tuned = new ChoiceListener();
   const operand = (elements: number) => ({ dtype: 'f32', elements }) as const;
   const recorder: Recorder = {
@@ -129,7 +148,8 @@ function asksOf({ capabilities }: Gpu, { record, inputs, outputs, candidates, pr
     dispatch() {},
     temporary: (dtype, elements) => ({ dtype, elements }),
   };
-  record(recorder, inputs.map(operand), operand(outputs), candidates[0]!);
+  const asWords = (words?.() ?? []).map(({ length }) => ({ dtype: 'u32', elements: length }) as const);
+  subject.record(recorder, inputs.map(operand), operand(outputs), candidates[0]!, asWords);
   return [...tuned.asked.keys()];
 }
 
@@ -144,6 +164,52 @@ describe('the variants of our kernels', () => {
     expect(result.excluded).toEqual([]);
   });
 
+  it.each(['cpu', 'gpu'] as const)('are each recorded otherwise than the rest, on a %s', async (kind) => {
+    const { capabilities } = await testGpu();
+    const operand = (elements: number) => ({ dtype: 'f32', elements }) as const;
+    for (const key of KEYS) {
+      const subject = subjectOf(key, { ...capabilities, kind })!;
+      const recorded = subject.candidates.map((id) => {
+        const calls: unknown[] = [];
+        const recorder: Recorder = {
+          capabilities: { ...capabilities, kind, tuned: tunedChoices(new Map([[key, id]])) },
+          dispatch: ({ name }, { args, tunables, workgroups }) => calls.push({ name, args, tunables, workgroups }),
+          temporary: (dtype, elements) => ({ dtype, elements }),
+        };
+        const words = (subject.words?.() ?? []).map(({ length }) => ({ dtype: 'u32', elements: length }) as const);
+        subject.record(recorder, subject.inputs.map(operand), operand(subject.outputs), id, words);
+        return JSON.stringify(calls);
+      });
+      expect(new Set(recorded).size, key).toBe(subject.candidates.length);
+    }
+  });
+
+  it.each([
+    'conv g1 o8 i4 kh3 kw3 oh8 ow8 n2 d1 s1 y1 w4',
+    'dense m6 o40 k28 w4',
+    'int8product m7 o80 k160 w8',
+    'int8conv g1 o8 i4 kh3 kw3 oh8 ow8 n2 d1 s1 w8',
+  ])('with packed weights take no part where one code is wrong: %s', async (key) => {
+    const gpu = await testGpu();
+    const subject = subjectOf(key, gpu.capabilities)!;
+    const [, bad, ...others] = subject.candidates;
+    const [weights, ...codes] = subject.words!();
+    const changed = weights!.slice();
+    changed[1]! ^= 4;
+    const wrong: TuneSubject = {
+      ...subject,
+      words: () => [weights!, ...codes, changed],
+      record(recorder, inputs, out, id, words) {
+        const own = id === bad ? [words.at(-1)!, ...words.slice(1)] : words;
+        subject.record(recorder, inputs, out, id, own);
+      },
+    };
+    const { excluded, best } = await tuneSubject(gpu, wrong, { rounds: 1 });
+    expect(excluded.map(({ id }) => id)).toEqual([bad]);
+    expect(excluded[0]!.why).toMatch(/away from float64|differs from the reference/);
+    expect([subject.candidates[0], ...others]).toContain(best);
+  });
+
   it('are right where the adapter counts as a desktop GPU', async () => {
     const gpu = await testGpu();
     const { kind } = gpu.capabilities;
@@ -153,7 +219,7 @@ describe('the variants of our kernels', () => {
         const made = subjectOf(key, gpu.capabilities)!;
         const { excluded } = await tuneSubject(gpu, made, { rounds: 0 });
         expect(excluded, key).toEqual([]);
-        if (!key.includes('g6')) expect(made.candidates.length, key).toBeGreaterThan(1);
+        if (!/g6|int8product m1/.test(key)) expect(made.candidates.length, key).toBeGreaterThan(1);
       }
     } finally {
       gpu.capabilities.kind = kind;
@@ -166,7 +232,7 @@ describe('the variants of our kernels', () => {
     if (!f16) skip('the adapter has no half precision');
     gpu.capabilities.kind = 'gpu';
     try {
-      for (const key of KEYS.slice(0, 4).map((key) => `${key} h1`)) {
+      for (const key of [...KEYS.slice(0, 4), ...PACKED_IN_HALF].map((key) => `${key} h1`)) {
         const made = subjectOf(key, gpu.capabilities)!;
         expect(made.candidates[0]).toMatch(/f16/);
         expect(asksOf(gpu, made)).toContain(key);
@@ -174,7 +240,7 @@ describe('the variants of our kernels', () => {
         expect(excluded, key).toEqual([]);
         // What half precision may be off by is wrong for a variant in float32.
         const strict = await tuneSubject(gpu, { ...made, toleranceOf: () => 1e-4 }, { rounds: 0 });
-        expect(new Set(strict.excluded.map(({ id }) => id.includes('f16'))), key).toEqual(new Set([true]));
+        expect(new Set(strict.excluded.map(({ id }) => /f16|winograd/.test(id))), key).toEqual(new Set([true]));
       }
     } finally {
       gpu.capabilities.kind = kind;

@@ -2,20 +2,15 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planGradWeight } from '../../../src/kernels/convGradWeight.ts';
 import type { ConvShape } from '../../../src/kernels/convShape.ts';
+import { chooseDenseProduct } from '../../../src/kernels/denseProduct.ts';
+import { chooseInt8Product } from '../../../src/kernels/int8Product.ts';
 import { planMatmul } from '../../../src/kernels/matmul.ts';
 import type { Adapter } from '../../../src/kernels/productVariant.ts';
 import { splitReduction } from '../../../src/kernels/reduceSum.ts';
 import { softmaxLanes } from '../../../src/kernels/softmax.ts';
-import {
-  conv,
-  gradient,
-  product,
-  softmax,
-  sum,
-  tunedChoices,
-  type Variants,
-  variantId,
-} from '../../../src/kernels/tune/variants.ts';
+import { type Variants, variantId } from '../../../src/kernels/tune/candidates.ts';
+import { dense, int8conv, int8product } from '../../../src/kernels/tune/packedVariants.ts';
+import { conv, gradient, product, softmax, sum, tunedChoices } from '../../../src/kernels/tune/variants.ts';
 import { planConv } from '../../../src/kernels/validConv.ts';
 
 const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
@@ -23,6 +18,12 @@ const swiftShader: Adapter = { kind: 'cpu', subgroupSize: 4 };
 const gpu: Adapter = { kind: 'gpu', subgroupSize: 32 };
 
 const tunedBy = (key: string, id: string) => tunedChoices(new Map([[key, id]]));
+
+const convShape = (changes: Partial<ConvShape>): ConvShape => ({
+  ...{ n: 32, ic: 64, ih: 18, iw: 18, oc: 64, oh: 16, ow: 16, kh: 3, kw: 3, groups: 1 },
+  ...{ strideH: 1, strideW: 1, dilH: 1, dilW: 1, padTop: 0, padLeft: 0, padBottom: 0, padRight: 0 },
+  ...changes,
+});
 
 describe('a table', () => {
   const shape = { lines: 8, length: 10 };
@@ -66,11 +67,6 @@ describe('a table', () => {
 });
 
 describe('what the rules take', () => {
-  const convShape = (changes: Partial<ConvShape>): ConvShape => ({
-    ...{ n: 32, ic: 64, ih: 18, iw: 18, oc: 64, oh: 16, ow: 16, kh: 3, kw: 3, groups: 1 },
-    ...{ strideH: 1, strideW: 1, dilH: 1, dilW: 1, padTop: 0, padLeft: 0, padBottom: 0, padRight: 0 },
-    ...changes,
-  });
   const productBy = (adapter: Adapter, m: number, n: number, k: number) => {
     const { variant, swap, splits } = planMatmul(adapter, { m, n, k });
     return `${variantId(variant)}${swap ? ' swapped' : ''} ${splits}`;
@@ -129,17 +125,79 @@ describe('what the rules take', () => {
           const images = (k % 40) + 1;
           hasRule(product, { m, n, k });
           hasRule(product, { m: ((m - 1) % 5) + 1, n, k, bRows: false });
-          hasRule(conv, {
-            ...{ images, groups, groupOut: m, groupIn: 3, kh: 3, kw: 3, oh: n, ow: 7 },
-            xAt: { offset: 0, image: 0, channel: 0, ky: 1, kx: 1, oy: 1, ox: 1 },
-            outAt: { offset: 0, image: 0, channel: 0, oy: 1, ox: 1 },
-          });
+          const weights = { bits: 4, table: false, group: groups === 1 ? 8 : 27, k: 27 };
+          hasRule(dense, { m: images, rows: m, weights });
+          hasRule(int8product, { m: images, rows: n, k, bits: 8 });
+          if (groups === 1) hasRule(int8conv, { ...convShape({ oc: m, oh: n, n: images }), bits: 4 });
+          for (const own of [undefined, weights])
+            hasRule(conv, {
+              weights: own,
+              ...{ images, groups, groupOut: m, groupIn: 3, kh: 3, kw: 3, oh: n, ow: 7 },
+              xAt: { offset: 0, image: 0, channel: 0, ky: 1, kx: 1, oy: 1, ox: 1 },
+              outAt: { offset: 0, image: 0, channel: 0, oy: 1, ox: 1 },
+            });
           hasRule(gradient, convShape({ groups, oc: groups * m, ic: groups * ((n % 40) + 1), n: images }));
           hasRule(sum, { outputs: m, length: k, innermostReduced: groups === 1 });
           hasRule(softmax, { lines: m, length: n });
         },
       ),
     );
+  });
+});
+
+describe('packed weights', () => {
+  const at = { offset: 0, image: 64, channel: 64, ky: 8, kx: 1, oy: 8, ox: 1 };
+  const geometry = {
+    ...{ images: 8, groups: 1, groupOut: 24, groupIn: 8, kh: 5, kw: 5, oh: 16, ow: 16, xAt: at, outAt: at },
+  };
+  const codes = { bits: 4, table: false, group: 200, k: 200 };
+  const layers = { dense: { m: 4, rows: 24 }, conv: geometry };
+
+  it('have keys by what it takes to unpack them', () => {
+    const keys = [
+      codes,
+      ...[1, 2, 3, 5, 6, 7, 8, 16].map((bits) => ({ ...codes, bits })),
+      { ...codes, group: 8 },
+      { ...codes, table: true },
+      { ...codes, table: true, group: 8 },
+    ].flatMap((weights) => [dense.key({ ...layers.dense, weights }), conv.key({ ...layers.conv, weights })]);
+    expect(new Set(keys).size).toBe(24);
+    // The length of a group, zero points and the precision of scales do not tell keys apart.
+    const other = { ...codes, group: 40, zeros: true, halfScales: true };
+    expect(conv.key({ ...geometry, weights: other })).toBe(conv.key({ ...geometry, weights: { ...codes, group: 8 } }));
+    // Floats in a packed layer's place are floats.
+    const floats = { ...codes, bits: 32 };
+    expect(conv.key({ ...geometry, weights: floats })).toBe(conv.key(geometry));
+    expect(conv.key({ ...geometry, weights: { dtype: 'f32', elements: 4800 } })).toBe(conv.key(geometry));
+  });
+
+  it('keep to the plain product by rule where groups have scales, and may go by strips where measured', () => {
+    const grouped = { ...geometry, weights: { ...codes, group: 8 } };
+    expect(conv.rule(lavapipe, { ...geometry, weights: codes })).toBe('strips');
+    expect(conv.rule(lavapipe, grouped)).toMatchObject({ variant: { kind: 'subgroup' } });
+    expect(conv.candidates(lavapipe, grouped).map(({ id }) => id)).toContain('strips');
+  });
+
+  it('of dense layers are multiplied as a table says', () => {
+    for (const adapter of [lavapipe, gpu]) {
+      for (const m of [1, 3, 12, 40]) {
+        const shape = { m, rows: 24, weights: codes };
+        for (const { id, value } of dense.candidates(adapter, shape)) {
+          const tuned = tunedBy(dense.key(shape), id);
+          expect(chooseDenseProduct({ ...adapter, tuned }, shape)).toEqual(value);
+        }
+        const bytes = { m, rows: 24, k: 200, bits: 8 as const };
+        for (const { id, value } of int8product.candidates(adapter, bytes)) {
+          const tuned = tunedBy(int8product.key(bytes), id);
+          expect(chooseInt8Product({ ...adapter, tuned }, bytes)).toEqual(value);
+        }
+      }
+    }
+  });
+
+  it('of bytes whose groups straddle words have nothing to choose', () => {
+    const shape = { ...convShape({ groups: 2, ic: 6, oc: 8 }), bits: 8 as const };
+    expect(int8conv.candidates(gpu, shape)).toEqual([]);
   });
 });
 
