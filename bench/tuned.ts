@@ -1,10 +1,10 @@
 /**
- * Tuned against untuned: tunes ResNet-20 (inference and a training step) on the adapter at hand, and times both forms of
- * each plan in turns, per kernel.
+ * Tuned against untuned: tunes ResNet-20 (inference and a training step), or the inference of another model, on the
+ * adapter at hand, and times both forms of each plan in turns, per kernel.
  *
- * Usage: npx tsx bench/tuned.ts [--seconds N] [--batch N]; WGSLIM_ADAPTER names the adapter.
+ * Usage: npx tsx bench/tuned.ts [--model FILE] [--seconds N] [--batch N]; WGSLIM_ADAPTER names the adapter.
  */
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { openModel } from '../src/cli/model.ts';
@@ -22,14 +22,19 @@ const data = process.env.WGSLIM_DATA ?? join(root, '../shared/data');
 const ROUNDS = 5;
 
 const { values } = parseArgs({
-  options: { seconds: { type: 'string', default: '60' }, batch: { type: 'string', default: '32' } },
+  options: {
+    model: { type: 'string' },
+    seconds: { type: 'string', default: '60' },
+    batch: { type: 'string', default: '32' },
+  },
 });
 const batch = Number(values.batch);
 const { gpu } = await openGpu();
-const model = await openModel(join(data, 'models/resnet20-cifar10.onnx'));
+const path = values.model ?? join(data, 'models/resnet20-cifar10.onnx');
+const model = await openModel(path);
 const kinds = [
   ['inference', prepareInference(model, batch)],
-  ['training step', await prepareTraining(model, {}, batch)],
+  ...(values.model ? [] : [['training step', await prepareTraining(model, {}, batch)] as const]),
 ] as const;
 
 const listener = new ChoiceListener();
@@ -59,7 +64,7 @@ for (const [name, prepare] of kinds) {
   });
   rows.sort((a, b) => b.before - a.before);
   const right = 'right' as const;
-  console.log(`\nResNet-20, ${name}, batch ${batch}; medians of ${ROUNDS} rounds in turns`);
+  console.log(`\n${basename(path)}, ${name}, batch ${batch}; medians of ${ROUNDS} rounds in turns`);
   console.log(
     renderTable(
       [
