@@ -11,7 +11,7 @@ export const halfKey = (half: boolean | undefined) => (half ? { h: 1 } : undefin
 
 /**
  * Of a key: packed weights by how they are unpacked. Zero points, which take up to half as long again, left the fastest
- * variant the same for four of five layers on SwiftShader, and for all on lavapipe. Floats that lie in a packed layer's
+ * variant the same for three of five layers on SwiftShader, and for all on lavapipe. Floats that lie in a packed layer's
  * place are floats.
  */
 export function weightsKey(weights: ConvGeometry['weights']): Record<string, number> | undefined {
