@@ -1,5 +1,5 @@
 import type { Capabilities } from '../gpu/capabilities.ts';
-import { softmaxBackwardShader, softmaxShader } from './generated/softmax.ts';
+import { softmaxBackwardShader, softmaxShader, softmaxShortShader } from './generated/softmax.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import { LINE_WG, linesPerGroup } from './lines.ts';
 
@@ -12,6 +12,9 @@ export interface Lines {
 
 /** Elements of a line per invocation from which they are taken by fours: a turn more than needed is then no matter. */
 const FOURS_FROM = 32;
+
+/** The longest line that one invocation holds in registers. */
+const LONGEST_SHORT = 16;
 
 /** Invocations that share a line: one for short lines, a workgroup for long ones (and few, on a CPU adapter). */
 export function softmaxLanes(
@@ -31,12 +34,24 @@ export function softmax(
 ): void {
   if (y.elements === 0) return;
   const lanes = softmaxLanes(lines, recorder.capabilities);
+  const operands = { x, y };
+  const label = log ? 'log softmax' : 'softmax';
+  if (lanes === 1 && lines.length <= LONGEST_SHORT) {
+    recorder.dispatch(softmaxShortShader, {
+      operands,
+      args: { lines: lines.lines, inner: lines.inner },
+      tunables: { WG: LINE_WG, LENGTH: lines.length, LOG: log, CONTIGUOUS: lines.inner === 1 },
+      workgroups: grid(lines.lines, LINE_WG),
+      label,
+    });
+    return;
+  }
   recorder.dispatch(softmaxShader, {
-    operands: { x, y },
+    operands,
     args: { ...lines },
     tunables: { WG: LINE_WG, LANES: lanes, LOG: log, FOURS: lines.length >= FOURS_FROM * lanes },
     workgroups: grid(lines.lines, linesPerGroup(lanes)),
-    label: log ? 'log softmax' : 'softmax',
+    label,
   });
 }
 

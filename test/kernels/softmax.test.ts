@@ -4,10 +4,10 @@ import { softmax, softmaxBackward, softmaxLanes } from '../../src/kernels/softma
 import { testGpu } from '../support/gpu.ts';
 import { randomFloats, relativeError } from '../support/numbers.ts';
 
-async function run(data: Float32Array<ArrayBuffer>, length: number, log: boolean) {
+async function run(data: Float32Array<ArrayBuffer>, length: number, log: boolean, inner = 1) {
   const recorder = new DirectRecorder(await testGpu());
   const y = recorder.temporary('f32', data.length);
-  const lines = { lines: data.length / length, length, inner: 1 };
+  const lines = { lines: data.length / length, length, inner };
   softmax(recorder, { x: recorder.upload('f32', data), y, log, lines });
   await recorder.run();
   const result = await recorder.read(y);
@@ -48,6 +48,24 @@ describe('softmax', () => {
     const y = await run(data, length, false);
     expect(y.slice(0, length).every(Number.isNaN)).toBe(true);
     expect(Math.abs(y.slice(length).reduce((sum, value) => sum + value, 0) - 1)).toBeLessThan(1e-5);
+  });
+
+  it('agrees with float64 at every short length, whatever lies between the elements', async () => {
+    for (let length = 1; length <= 18; length++) {
+      for (const inner of [1, 3]) {
+        const lines = 22 * inner; // no multiple of a workgroup
+        const data = randomFloats(length, lines * length, -8, 8);
+        const expected = new Float64Array(data.length);
+        for (let line = 0; line < lines; line++) {
+          const start = Math.floor(line / inner) * length * inner + (line % inner);
+          const places = Array.from({ length }, (_, i) => start + i * inner);
+          const sum = places.reduce((total, at) => total + Math.exp(data[at]!), 0);
+          for (const at of places) expected[at] = Math.exp(data[at]!) / sum;
+        }
+        expect(relativeError(await run(data, length, false, inner), expected)).toBeLessThan(1e-6);
+        expect(relativeError(await run(data, length, true, inner), expected.map(Math.log))).toBeLessThan(2e-6);
+      }
+    }
   });
 
   it('stays exact on long lines', async () => {
