@@ -7,7 +7,7 @@
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).
 import package::common::grid::linear_workgroup;
-import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_row, row_of};
+import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_row, madd, row_of};
 import package::common::bounds::bounded4;
 
 enable subgroups;
@@ -34,6 +34,9 @@ struct Args {
 // Rows of A, and of B, are whole vectors: one load instead of four.
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
+// Whether a lane has four columns more, 4·SUBGROUP further: of a single row on SwiftShader, whose four lanes would read one
+// line of the cache from a row of B, and now read two that are neighbours.
+const TWICE: bool = ROWS == 1 && SUBGROUP == 4;
 
 // A row or column past the edge reads the last one instead, and is not stored.
 fn row_at(row: u32, base: u32) -> u32 {
@@ -60,6 +63,12 @@ fn row_terms(at: u32) -> vec4f {
 fn terms_of(lane: u32) -> vec4u {
   let terms = vec4u(0, 1, 2, 3);
   return select(terms, terms ^ vec4u(lane), ROWS == 1 && SUBGROUP == 4);
+}
+
+// Where the columns of a lane begin, from col on; those past the edge read others instead, and are not stored.
+fn columns_at(col: u32, base: u32) -> vec4u {
+  if (VECTOR_B) { return vec4u((base + min(col, args.n - 4)) / 4); }
+  return base + min(col + vec4u(0, 1, 2, 3), vec4u(args.n - 1)) * args.b_n;
 }
 
 fn load_b(c: vec4u, distance: u32) -> vec4f {
@@ -101,15 +110,15 @@ fn main(
   let split = plane % args.splits;
   let batch = plane / args.splits;
   let tile = group % args.plane_groups;
-  let col = tile % args.tiles_n * (4 * SUBGROUP) + 4 * lane;
+  let col = tile % args.tiles_n * (4 * SUBGROUP * select(1u, 2u, TWICE)) + 4 * lane;
   let row = tile / args.tiles_n * ROWS;
   if (batch >= args.batches) { return; }
   let k_begin = split * args.k_chunk;
   let terms = min(k_begin + args.k_chunk, args.k) - min(k_begin, args.k);
   let a_base = args.a_offset + batch * args.a_batch + k_begin * args.a_k;
   let b_base = args.b_offset + batch * args.b_batch + k_begin * args.b_k;
-  var c = b_base + min(vec4u(col, col + 1, col + 2, col + 3), vec4u(args.n - 1)) * args.b_n;
-  if (VECTOR_B) { c = vec4u((b_base + min(col, args.n - 4)) / 4); }
+  let c = columns_at(col, b_base);
+  let d = columns_at(col + 4 * SUBGROUP, b_base);
   var sums = array<vec4f, 16>();
 
   // Where the rows that this lane holds begin. Like all that the loop needs, worked out before it: SwiftShader hoists nothing.
@@ -132,6 +141,9 @@ fn main(
       x[0] = row_terms(own + 4 * i * args.a_k);
       let at = 4 * i * b_row + ahead;
       add_rows(&sums, x, mat4x4f(load_b(c, at.x), load_b(c, at.y), load_b(c, at.z), load_b(c, at.w)));
+      if (TWICE) {
+        sums[1] = madd(sums[1], x[0], mat4x4f(load_b(d, at.x), load_b(d, at.y), load_b(d, at.z), load_b(d, at.w)));
+      }
     } else {
       x[0] = load_a(held[0], i);
       if (HELD > 1) { x[1 % HELD] = load_a(held[1 % HELD], i); }
@@ -157,10 +169,12 @@ fn main(
       x[3 % HELD].x = a[row_at(row + held_row(3, lane), at)];
     }
     add_rows(&sums, x, mat4x4f(load_b(c, k * b_row), vec4f(), vec4f(), vec4f()));
+    if (TWICE) { sums[1] += x[0].x * load_b(d, k * b_row); }
   }
 
   let at = Place(row, lane, col, args.out_offset + batch * args.out_batch + split * args.out_split);
   // A copy, so that the sums themselves need no address and stay in registers.
   var results = sums;
   for (var r = 0u; r < ROWS; r++) { store(at, r, results[r]); }
+  if (TWICE) { store(Place(row, lane, col + 4 * SUBGROUP, at.base), 0, results[1]); }
 }

@@ -1,6 +1,6 @@
 import type { Wait } from './gpu.ts';
 
-/** Milliseconds of a wait before the first rest: the end of a short one would be overslept. */
+/** Milliseconds of a wait before the first rest, by default: the end of a short one would be overslept. */
 const ALERT = 0.35;
 /** Milliseconds that the thread rests between two looks. Systems make a tenth of a millisecond of it. */
 const REST = 0.02;
@@ -10,8 +10,9 @@ const REST = 0.02;
  * Where the adapter is a processor, that takes a core from the shaders (even at the lowest priority: the scheduler, seeing
  * a busy core, puts two workers of the adapter on the other one). So every turn rests for a moment while something is
  * waited for: too short for anyone to notice, long enough to leave the core to the adapter.
+ * @param alert milliseconds before the first rest
  */
-export function patientWait(): Wait {
+export function patientWait(alert = ALERT): Wait {
   const cell = new Int32Array(new SharedArrayBuffer(4));
   let pending = 0;
   let since = 0;
@@ -19,7 +20,7 @@ export function patientWait(): Wait {
   const turn = () => {
     turning = pending > 0;
     if (!turning) return;
-    if (performance.now() - since > ALERT) Atomics.wait(cell, 0, 0, REST);
+    if (performance.now() - since >= alert) Atomics.wait(cell, 0, 0, REST);
     setImmediate(turn);
   };
   return async (ask) => {

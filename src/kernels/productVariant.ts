@@ -86,9 +86,11 @@ export function productCuts(adapter: Adapter, m: number, n: number, least = 4): 
     for (const rows of ROWS) {
       if (rows < least) continue;
       const tilesM = Math.ceil(m / rows);
-      const tilesN = Math.ceil(n / (4 * subgroupSize));
+      // See TWICE in shaders/matmul/matmul_subgroup.wgsl.
+      const quads = rows === 1 && subgroupSize === 4 ? 2 : 1;
+      const tilesN = Math.ceil(n / (4 * subgroupSize * quads));
       // Measured on lavapipe: the loads of a tile's columns cost about as much as the work of ten rows.
-      const cost = tilesM * tilesN * (rows + 10);
+      const cost = tilesM * tilesN * quads * (rows + 10);
       cuts.push({ variant: { kind: 'subgroup', subgroup: subgroupSize, rows }, tilesM, tilesN, cost });
     }
   } else {

@@ -44,6 +44,7 @@ describe('waiting for an adapter that is a processor', () => {
 
   it.each([0, 1, 5])('notices the end of %i ms soon', async (milliseconds) => {
     expect(await lateness(patientWait(), milliseconds)).toBeLessThan(1);
+    expect(await lateness(patientWait(0), milliseconds)).toBeLessThan(1);
   });
 
   it('rests no more once nothing is waited for', async () => {
