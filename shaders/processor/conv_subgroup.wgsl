@@ -5,7 +5,7 @@
 // input it works out once; a tap adds the same distance to all of them. Lanes 0..3 work out the distances
 // of the next four taps and the subgroup broadcasts them, so no table and no bounds check is needed.
 import package::common::grid::linear_workgroup;
-import package::common::rows::{HELD, ROWS, SUBGROUP, add_rows, held_rows, row_of};
+import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_rows, row_of};
 import package::common::conv::{args, store, weight_layout, x};
 import package::common::weights::weight4;
 
@@ -54,9 +54,32 @@ fn main(
   // A row past the edge reads the last one instead, and is not stored.
   let held = held_rows(row, args.m - 1, lane);
   let steps = (args.k + 3) / 4;
-  for (var i = 0u; i < steps; i++) {
+  let last = args.k - 1;
+  let last_distance = tap_distance(last);
+  // Where lane l's tap is, of taps 4i + l: it moves by four every turn, which may end a kernel row and a kernel.
+  let kh = args.khw / args.kw;
+  let four_rows = 4 / args.kw;
+  let four_channels = four_rows / kh;
+  let next_x = 4 - four_rows * args.kw;
+  let next_y = four_rows - four_channels * kh;
+  let next = four_channels * args.x_channel + next_y * args.x_ky + next_x * args.x_kx;
+  let row_end = args.x_ky - args.kw * args.x_kx;
+  let kernel_end = args.x_channel - kh * args.x_ky;
+  let kw = args.kw;
+  var distance = tap_distance(lane % 4);
+  var ky = lane % 4 % args.khw / kw;
+  var kx = lane % 4 % kw;
+  for (var i = 0u; i < ENDLESS; i++) {
+    if (i >= steps) { break; }
     let k = 4 * i;
-    let distance = tap_distance(min(k + lane % 4, args.k - 1));
+    let own = select(distance, last_distance, k + lane % 4 > last);
+    kx += next_x;
+    let ends_row = kx >= kw;
+    kx -= select(0u, kw, ends_row);
+    ky += next_y + u32(ends_row);
+    let ends_kernel = ky >= kh;
+    ky -= select(0u, kh, ends_kernel);
+    distance += next + select(0u, row_end, ends_row) + select(0u, kernel_end, ends_kernel);
     var w: array<vec4f, HELD>;
     w[0] = load_weights(held[0], k, group);
     if (HELD > 1) { w[1 % HELD] = load_weights(held[1 % HELD], k, group); }
@@ -65,10 +88,10 @@ fn main(
       w[3 % HELD] = load_weights(held[3 % HELD], k, group);
     }
     add_rows(&sums, w, mat4x4f(
-      load_x(at, subgroupBroadcast(distance, 0u)),
-      load_x(at, subgroupBroadcast(distance, 1u)),
-      load_x(at, subgroupBroadcast(distance, 2u)),
-      load_x(at, subgroupBroadcast(distance, 3u)),
+      load_x(at, subgroupBroadcast(own, 0u)),
+      load_x(at, subgroupBroadcast(own, 1u)),
+      load_x(at, subgroupBroadcast(own, 2u)),
+      load_x(at, subgroupBroadcast(own, 3u)),
     ));
   }
 
