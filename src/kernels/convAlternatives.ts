@@ -25,9 +25,8 @@ export const convAlternatives: ConvAlternatives = (recorder, call, tuned) => {
     depthwiseConv(recorder, call);
     return true;
   }
-  const { images, groups, groupOut, oh, ow } = call;
-  const plan =
-    typeof tuned === 'object' ? tuned : planConv(recorder.capabilities, { groups, m: groupOut, n: images * oh * ow });
+  const { images, groupOut: m, oh, ow } = call;
+  const plan = typeof tuned === 'object' ? tuned : planConv(recorder.capabilities, { ...call, m, n: images * oh * ow });
   if (plan.variant.kind !== 'subgroup') return false;
   subgroupConv(recorder, call, plan.variant, plan);
   return true;

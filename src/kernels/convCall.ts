@@ -50,6 +50,11 @@ export type ConvGeometry = Pick<
 /** What it depends on how long packed weights take to unpack. */
 export type Unpacking = Pick<DenseWeights, 'bits' | 'table' | 'group' | 'k'>;
 
+/** Rather than floats, of 16 bits or 32. */
+export function areCodes(weights: ConvGeometry['weights']): weights is Unpacking {
+  return ((weights as Unpacking | undefined)?.bits ?? 32) < 16;
+}
+
 export type ConvVariant = ProductVariant | { kind: 'direct' };
 
 export interface ConvPlan {

@@ -12,7 +12,7 @@ import { isAligned, stripTiles } from './stripsChoice.ts';
 export function stripsConv(recorder: Recorder, call: ValidConv): void {
   const { x, bias, residual, out, images, groups, groupOut, groupIn, kh, kw, oh, ow, xAt, outAt, label } = call;
   const tiles = stripTiles(recorder.capabilities, call);
-  if (tiles === undefined) throw new RangeError(`${label}: the adapter has no kernel of strips for this convolution`);
+  if (tiles === undefined) throw new RangeError(`${label}: the adapter has no strips for this convolution`);
   const weights = bindWeights(call.weights, {
     rows: groups * groupOut,
     k: groupIn * kh * kw,

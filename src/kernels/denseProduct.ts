@@ -36,7 +36,7 @@ export type DenseProductVariant =
 export interface DenseProductShape {
   rows: number;
   m: number;
-  weights?: Unpacking;
+  weights: Unpacking;
   /** Whether half precision will do. */
   half?: boolean;
 }
@@ -45,12 +45,18 @@ export interface DenseProductShape {
 export function chooseDenseProduct(adapter: Adapter, shape: DenseProductShape): DenseProductVariant {
   const tuned = adapter.tuned?.choose<DenseProductVariant>('dense', adapter, shape);
   if (tuned) return tuned;
-  const { rows, m } = shape;
-  const { kind, subgroupSize: subgroup } = adapter;
-  if (m > FEW_COLUMNS) return { kind: 'matmul' };
-  const vectors = m >= 3 ? 4 : m === 2 ? 2 : 1;
-  if (kind !== 'cpu' || subgroup === undefined || subgroup < 4 || subgroup > 64) return { kind: 'matvec', vectors };
-  return { kind: 'matvec-subgroup', subgroup, rows: rows >= 32 * subgroup ? 2 : 1, vectors };
+  const { rows, m, weights } = shape;
+  const { kind, subgroupSize: subgroup = 0 } = adapter;
+  const vectors = (m > 2 ? 4 : m) as 1 | 2 | 4;
+  if (kind !== 'cpu' || subgroup < 4 || subgroup > 64) {
+    return m > FEW_COLUMNS ? { kind: 'matmul' } : { kind: 'matvec', vectors };
+  }
+  // Up to so many, fours of vectors beat tiles, as measured on SwiftShader (subgroups of 4: a tile is 16 vectors wide) and on
+  // lavapipe (32), where terms by the thousand put a tile's vectors into one set of the cache.
+  if (m > (subgroup < 8 ? 4 : weights.k % 1024 ? 24 : m)) return { kind: 'matmul' };
+  // Rows of a lane share its loads of vectors. Four rows' lookups in a table take 1.3 times as long as twice two's on lavapipe.
+  const four = rows > 2 * subgroup && (subgroup < 8 || !weights.table);
+  return { kind: 'matvec-subgroup', subgroup, rows: four ? 4 : rows > subgroup ? 2 : 1, vectors };
 }
 
 /** out = clamp(x·Wᵀ + bias + residual), weights unpacked in registers. */

@@ -73,18 +73,19 @@ const SUBGROUPS = [4, 8, 16, 32, 64];
 /**
  * The cheapest cut. A tile that hangs over the edge costs as much as a full one.
  * @param least rows of the lowest tile that the kernel has
+ * @param most rows of the highest tile by subgroups
  */
-export function cutProduct(adapter: Adapter, m: number, n: number, least = 4): TileCount {
-  return productCuts(adapter, m, n, least).reduce((best, cut) => (cut.cost < best.cost ? cut : best));
+export function cutProduct(adapter: Adapter, m: number, n: number, least?: number, most?: number): TileCount {
+  return productCuts(adapter, m, n, least, most).reduce((best, cut) => (cut.cost < best.cost ? cut : best));
 }
 
 /** All cuts that the adapter can run. */
-export function productCuts(adapter: Adapter, m: number, n: number, least = 4): TileCount[] {
+export function productCuts(adapter: Adapter, m: number, n: number, least = 4, most = 16): TileCount[] {
   const cuts: TileCount[] = [];
   const { subgroupSize } = adapter;
   if (adapter.kind === 'cpu' && subgroupSize !== undefined && SUBGROUPS.includes(subgroupSize)) {
     for (const rows of ROWS) {
-      if (rows < least) continue;
+      if (rows < least || rows > most) continue;
       const tilesM = Math.ceil(m / rows);
       // See TWICE in shaders/matmul/matmul_subgroup.wgsl.
       const quads = rows === 1 && subgroupSize === 4 ? 2 : 1;

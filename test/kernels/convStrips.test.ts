@@ -92,6 +92,32 @@ describe('strips', () => {
     expect(areStripsFaster(lavapipe, shapeOf([8, 8, 12, 12], [8, 1, 3, 3], { group: 8 }))).toBe(false);
   });
 
+  it('unpack weights one by one, which is not worth it on SwiftShader but for one channel', () => {
+    const chosen = (
+      adapter: Adapter,
+      n: number,
+      [ic, oc, size, ow]: [number, number, number, number],
+      bits: number,
+    ) => {
+      const k = ic * size * size;
+      const weights = { bits, table: false, group: k, k };
+      const shape = shapeOf([n, ic, ow + size - 1, ow + size - 1], [oc, ic, size, size]);
+      return takesStrips(adapter, { ...shape, weights }, undefined);
+    };
+    const layers: [number, number, number, number][] = [
+      [1, 6, 5, 28],
+      [6, 16, 5, 10],
+      [16, 6, 5, 14],
+      [16, 16, 3, 32],
+      [32, 32, 5, 8],
+    ];
+    for (const bits of [4, 8]) {
+      expect(layers.map((layer) => chosen(lavapipe, 64, layer, bits))).toEqual([true, true, true, true, true]);
+      expect(layers.map((layer) => chosen(swiftShader, 64, layer, bits))).toEqual([true, false, false, false, false]);
+    }
+    expect(layers.map((layer) => chosen(swiftShader, 64, layer, 32))).toEqual([true, true, true, true, true]);
+  });
+
   it('follow a measurement', () => {
     const layer = shapeOf([32, 16, 34, 34], [16, 16, 3, 3]);
     expect(takesStrips(lavapipe, layer, WINOGRAD)).toBe(false);

@@ -1,10 +1,14 @@
+import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { convGeometry } from '../../src/graph/infer/conv.ts';
 import { conv } from '../../src/kernels/conv.ts';
+import type { Unpacking } from '../../src/kernels/convCall.ts';
 import { chooseDenseProduct, denseProduct } from '../../src/kernels/denseProduct.ts';
 import { canPackDense, packDense } from '../../src/kernels/denseWeights.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
+import type { Adapter } from '../../src/kernels/productVariant.ts';
+import { dense } from '../../src/kernels/tune/packedVariants.ts';
 import { tileOfWeights } from '../../src/kernels/validConv.ts';
 import { type WeightMatrix, weightsOf } from '../../src/kernels/weightMatrix.ts';
 import { openWithout, testGpu } from '../support/gpu.ts';
@@ -185,14 +189,54 @@ describe('packed words', () => {
 });
 
 describe('the choice of a kernel', () => {
+  const codes = (k: number, bits = 4) => ({ bits, table: false, group: k, k });
+  const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
+  const swiftShader: Adapter = { kind: 'cpu', subgroupSize: 4 };
+
   it.each([
-    ['cpu', 8, 1024, 1, { kind: 'matvec-subgroup', subgroup: 8, rows: 2, vectors: 1 }],
-    ['cpu', 4, 10, 3, { kind: 'matvec-subgroup', subgroup: 4, rows: 1, vectors: 4 }],
     ['cpu', undefined, 64, 2, { kind: 'matvec', vectors: 2 }],
     ['gpu', 32, 64, 1, { kind: 'matvec', vectors: 1 }],
+    ['gpu', 32, 64, 8, { kind: 'matvec', vectors: 4 }],
     ['gpu', 32, 64, 9, { kind: 'matmul' }],
-    ['cpu', 8, 64, 32, { kind: 'matmul' }],
   ] as const)('%s, subgroups of %s, %i rows, %i vectors', (kind, subgroupSize, rows, m, expected) => {
-    expect(chooseDenseProduct({ kind, ...(subgroupSize && { subgroupSize }) }, { rows, m })).toEqual(expected);
+    const adapter = { kind, ...(subgroupSize && { subgroupSize }) };
+    expect(chooseDenseProduct(adapter, { rows, m, weights: codes(256) })).toEqual(expected);
+  });
+
+  /** Named as `wgslim tune` names them. */
+  const idOf = (adapter: Adapter, m: number, rows: number, weights: Unpacking) => {
+    const choice = dense.rule(adapter, { m, rows, weights });
+    return dense.candidates(adapter, { m, rows, weights }).find(({ value }) => isDeepStrictEqual(value, choice))?.id;
+  };
+
+  // The fastest by measurement, or within 10 % of it.
+  it.each([
+    [1, 10, 84, 'v1r4', 'v1r2'],
+    [1, 24, 400, 'v1r4', 'v1r4'],
+    [1, 84, 120, 'v1r4', 'v1r4'],
+    [1, 1024, 1024, 'v1r4', 'v1r4'],
+    [2, 120, 256, 'v2r4', 'v2r4'],
+    [4, 84, 120, 'v4r4', 'v4r4'],
+    [4, 1024, 1024, 'v4r4', 'v4r4'],
+    [5, 84, 120, 'r8', 'v4r4'],
+    [8, 10, 84, 'r8', 'v4r2'],
+    [8, 120, 256, 'r8', 'v4r4'],
+    [8, 1024, 1024, 'r8', 'v4r4'],
+    [16, 24, 400, 'r8', 'v4r4'],
+    [16, 120, 400, 'r8', 'v4r4'],
+    [32, 120, 84, 'r8', 'r16'],
+    [64, 256, 1024, 'r8', 'v4r4'],
+    [128, 10, 400, 'r8', 'r16'],
+  ])('%i vectors, %i rows, %i terms of 4 bits: %s on SwiftShader, %s on lavapipe', (m, rows, k, ...expected) => {
+    expect([swiftShader, lavapipe].map((adapter) => idOf(adapter, m, rows, codes(k)))).toEqual(expected);
+  });
+
+  it('depends on what it takes to unpack the weights', () => {
+    const at = (adapter: Adapter, m: number, weights: Unpacking) => idOf(adapter, m, 256, weights);
+    // Tiles of eight rows are slow on SwiftShader where codes lie in two planes.
+    expect([3, 4, 8].map((bits) => at(swiftShader, 8, codes(400, bits)))).toEqual(['r16', 'r8', 'r8']);
+    expect([2, 4, 8].map((bits) => at(lavapipe, 24, codes(400, bits)))).toEqual(['v4r4', 'v4r4', 'v4r4']);
+    expect(at(lavapipe, 8, { ...codes(400), table: true })).toBe('v4r2');
+    expect(at(swiftShader, 4, { ...codes(400), table: true })).toBe('v4r4');
   });
 });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planMatmul } from '../../src/kernels/matmul.ts';
 import { type Adapter, busyWorkgroups, cutProduct, splitSum } from '../../src/kernels/productVariant.ts';
-import { chooseConv } from '../../src/kernels/validConv.ts';
+import { chooseConv, planConv } from '../../src/kernels/validConv.ts';
 
 const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
 const swiftShader: Adapter = { kind: 'cpu', subgroupSize: 4 };
@@ -33,6 +33,21 @@ describe('choice of a variant', () => {
     expect(chooseConv(gpu, { groups: 32, m: 1, n: 100 }).kind).toBe('direct');
     expect(chooseConv(lavapipe, { groups: 1, m: 1, n: 100 }).kind).toBe('subgroup');
     expect(chooseConv(lavapipe, { groups: 2, m: 8, n: 100 }).kind).toBe('subgroup');
+  });
+
+  it('takes eight rows of packed weights on SwiftShader, unless there are few terms or their codes lie in several planes', () => {
+    const rows = (adapter: Adapter, k: number, bits: number) => {
+      const { variant } = planConv(adapter, {
+        groups: 1,
+        m: 64,
+        n: 4096,
+        weights: { bits, table: false, group: k, k },
+      });
+      return variant.kind === 'subgroup' && variant.rows;
+    };
+    expect([16, 27, 144, 576].map((k) => rows(swiftShader, k, 4))).toEqual([16, 16, 8, 8]);
+    expect([2, 3, 8, 16, 32].map((bits) => rows(swiftShader, 144, bits))).toEqual([8, 16, 8, 16, 16]);
+    expect([16, 144].map((k) => rows(lavapipe, k, 4))).toEqual([16, 16]);
   });
 
   it('covers every element with tiles and stays within 256 invocations', () => {

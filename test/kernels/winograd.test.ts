@@ -63,6 +63,25 @@ describe('Winograd’s way', () => {
     expect(chosen(gpu, 16, 64, 64, 32)).toBe(false);
   });
 
+  it('is chosen for more where weights are packed: strips of them are slow on SwiftShader', () => {
+    const chosen = (adapter: Adapter, n: number, ic: number, oc: number, size: number, bits: number) => {
+      const weights = { bits, table: false, group: 9 * ic, k: 9 * ic };
+      return isWinogradFaster(adapter, { ...geometry([n, ic, size + 2, size + 2], [oc, ic, 3, 3]), weights });
+    };
+    const layers: [n: number, ic: number, oc: number, size: number][] = [
+      [32, 16, 16, 32],
+      [8, 12, 12, 28],
+      [32, 32, 32, 16],
+      [32, 64, 64, 8],
+      [32, 8, 8, 28],
+      [32, 3, 16, 32],
+    ];
+    const by = (adapter: Adapter, bits: number) => layers.map((layer) => chosen(adapter, ...layer, bits));
+    for (const bits of [4, 8]) expect(by(swiftShader, bits)).toEqual([true, true, true, true, false, false]);
+    expect(by(swiftShader, 32)).toEqual([false, false, true, true, false, false]);
+    expect(by(lavapipe, 4).slice(2)).toEqual([true, true, false, false]);
+  });
+
   it.each([
     [1, 64, 64, 16, [false, true], [true, true]],
     [1, 128, 128, 14, [false, true], [true, true]],

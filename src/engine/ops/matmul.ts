@@ -2,9 +2,10 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import { matMulGeometry } from '../../graph/infer/matmul.ts';
 import { batchedMatmul, type MatrixBatch } from '../../kernels/batchedMatmul.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
-import type { BackwardContext, ForwardContext, Gradients, Operator } from '../operator.ts';
+import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
 import { broadcastAxes } from './binary.ts';
+import { convAlternatives, loadConvAlternatives } from './convAlternatives.ts';
 import { floatKernels, loadFloatKernels } from './floatKernels.ts';
 
 /**
@@ -30,6 +31,7 @@ function forward(context: ForwardContext): void {
         x: context.quantizedInput ?? context.input(0),
         out: context.output(),
         m,
+        alternatives: convAlternatives(),
         label: 'product',
       },
     });
@@ -80,6 +82,10 @@ function gradient(
   if (axes.length > 0) reduceSum(builder, { x: out, out: target, shape, axes, label: 'sum of gradient' });
 }
 
+async function load(use: PlanUse): Promise<void> {
+  await Promise.all([loadFloatKernels('MatMul', use), loadConvAlternatives('MatMul', use, ['dense'])]);
+}
+
 /** NumPy's matmul, vectors and broadcast batches included. */
 export const matrixProducts: readonly Operator[] = [
   {
@@ -88,7 +94,7 @@ export const matrixProducts: readonly Operator[] = [
     attributes: [],
     roles: () => ({ 0: 'weight', 1: 'weight' }),
     forward,
-    load: (use) => loadFloatKernels('MatMul', use),
+    load,
   },
 ];
 

@@ -23,15 +23,16 @@ const FEW = { most: 2 * FEW_COLUMNS, tiles: FEW_COLUMNS / 2 };
 /** Dense layers by codes, or by weights in half precision. */
 export const dense: Variants<DenseProductShape, DenseProductVariant> = {
   key({ m, rows, weights, half }) {
-    const dims = { m: lengthClass(m), o: lengthClass(rows), k: lengthClass(weights?.k ?? 0) };
+    const dims = { m: lengthClass(m), o: lengthClass(rows), k: lengthClass(weights.k) };
     return shapeKey('dense', { ...dims, ...weightsKey(weights), ...halfKey(half) });
   },
   /** One to four vectors at a time (`v`) with several numbers of rows (`r`), of a lane or of a workgroup; tiles for more. */
-  candidates(adapter, { m, rows, half }) {
+  candidates(adapter, { m, rows, weights, half }) {
     const candidates: Candidate<DenseProductVariant>[] = [];
-    const few = chooseDenseProduct({ ...adapter, tuned: undefined }, { m: 1, rows });
+    const few = chooseDenseProduct({ ...adapter, tuned: undefined }, { m: 1, rows, weights });
     for (const vectors of [1, 2, 4] as const) {
-      if (vectors >= 2 * m || m > FEW.most) continue;
+      // A rule takes four for any number of vectors.
+      if (vectors >= 2 * m || (m > FEW.most && (few.kind === 'matvec' || vectors < 4))) continue;
       if (few.kind === 'matvec-subgroup') {
         for (const some of [1, 2, 4] as const) {
           candidates.push({ id: `v${vectors}r${some}`, value: { ...few, rows: some, vectors } });
@@ -52,8 +53,10 @@ export const dense: Variants<DenseProductShape, DenseProductVariant> = {
   },
   rule(adapter, shape) {
     const choice = chooseDenseProduct(adapter, shape);
-    const { m: n, rows: m, half } = shape;
-    return choice.kind === 'matmul' ? { ...choice, plan: planConv(adapter, { groups: 1, m, n, half }) } : choice;
+    const { m: n, rows: m, half, weights } = shape;
+    return choice.kind === 'matmul'
+      ? { ...choice, plan: planConv(adapter, { groups: 1, m, n, half, weights }) }
+      : choice;
   },
 };
 

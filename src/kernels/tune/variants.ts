@@ -87,8 +87,8 @@ export const conv: Variants<ConvGeometry, FloatConvPlan> = {
   },
 };
 
-function tilesOf({ groups, groupOut, images, oh, ow, half }: ConvGeometry): ConvTiles {
-  return { groups, m: groupOut, n: images * oh * ow, half };
+function tilesOf({ groups, groupOut, images, oh, ow, half, weights }: ConvGeometry): ConvTiles {
+  return { groups, m: groupOut, n: images * oh * ow, half, weights };
 }
 
 export const gradient: Variants<ConvShape, GradWeightPlan> = {
