@@ -11,7 +11,7 @@ export const OURS = 'wgslim';
 /** A tensor on the GPU that is written once, before the measurement. */
 export type Upload = (shape: readonly number[], data: Float32Array<ArrayBuffer>) => Value<'f32'>;
 
-/** Some of wgslim's kernels, recorded into a plan; one run replays it and reads the result back. */
+/** Some of wgslim's kernels, recorded into a plan; one run replays it and reads the result back, into the same memory. */
 export async function recordOurs(
   gpu: Gpu,
   record: (builder: Builder, upload: Upload) => Value<'f32'>,
@@ -26,11 +26,12 @@ export async function recordOurs(
   const result = record(builder, upload);
   builder.keep(result);
   const compiled = await builder.compile('bench');
+  const numbers = new Float32Array(elementsOf(result.shape));
   return {
     name: OURS,
     run() {
       compiled.plan.replay();
-      return gpu.readFloats(compiled.locate(result));
+      return gpu.readFloats(compiled.locate(result), numbers);
     },
     profile: () => profilePlan(compiled.plan),
     plan: compiled.plan,

@@ -1,4 +1,4 @@
-// C = clamp(alpha * A·B + beta * bias), f32, one 16-row tile per subgroup; for adapters that run on a CPU.
+// C = clamp(alpha * A·B + beta * bias), f32, one tile of 1 to 32 rows per subgroup; for adapters that run on a CPU.
 //
 // Software adapters turn every storage load into a guarded scalar load per lane, so the loop is built to
 // load little per multiply-add: lane r reads four consecutive k of row r and the subgroup shares them
@@ -7,7 +7,7 @@
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).
 import package::common::grid::linear_workgroup;
-import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_row, madd, row_of};
+import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_rows, madd, row_of};
 import package::common::bounds::bounded4;
 
 enable subgroups;
@@ -34,13 +34,26 @@ struct Args {
 // Rows of A, and of B, are whole vectors: one load instead of four.
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
+const UNIT_A: u32 = select(1u, 4u, VECTOR_A);
 // Whether a lane has four columns more, 4·SUBGROUP further: of a single row on SwiftShader, whose four lanes would read one
 // line of the cache from a row of B, and now read two that are neighbours.
 const TWICE: bool = ROWS == 1 && SUBGROUP == 4;
 
-// A row or column past the edge reads the last one instead, and is not stored.
-fn row_at(row: u32, base: u32) -> u32 {
-  return base + min(row, args.m - 1) * args.a_m;
+// Whether a second tile lies below the first and shares what is loaded of B: six loads in place of eight for as many
+// products, in twice as much code. Sixteen rows each, on lavapipe; SwiftShader's loop would outgrow the caches.
+const STACKED: bool = false;
+
+// Where the rows begin that a lane holds of a tile, in whole vectors if they are such. A row or column past the edge reads
+// the last one instead, and is not stored.
+fn starts_of(row: u32, lane: u32, base: u32) -> array<u32, HELD> {
+  var held = held_rows(row, args.m - 1, lane);
+  held[0] = (base + held[0] * args.a_m) / UNIT_A;
+  if (HELD > 1) { held[1 % HELD] = (base + held[1 % HELD] * args.a_m) / UNIT_A; }
+  if (HELD > 2) {
+    held[2 % HELD] = (base + held[2 % HELD] * args.a_m) / UNIT_A;
+    held[3 % HELD] = (base + held[3 % HELD] * args.a_m) / UNIT_A;
+  }
+  return held;
 }
 
 // The step-th four terms of the row that begins at `base`.
@@ -48,6 +61,30 @@ fn load_a(base: u32, step: u32) -> vec4f {
   if (VECTOR_A) { return a4[base + step]; }
   let i = base + 4 * step * args.a_k;
   return vec4f(a[i], a[i + args.a_k], a[i + 2 * args.a_k], a[i + 3 * args.a_k]);
+}
+
+// Of all rows that a lane holds.
+fn load_rows(held: array<u32, HELD>, step: u32) -> array<vec4f, HELD> {
+  var x: array<vec4f, HELD>;
+  x[0] = load_a(held[0], step);
+  if (HELD > 1) { x[1 % HELD] = load_a(held[1 % HELD], step); }
+  if (HELD > 2) {
+    x[2 % HELD] = load_a(held[2 % HELD], step);
+    x[3 % HELD] = load_a(held[3 % HELD], step);
+  }
+  return x;
+}
+
+// A single term of them, `at` further.
+fn load_terms(held: array<u32, HELD>, at: u32) -> array<vec4f, HELD> {
+  var x: array<vec4f, HELD>;
+  x[0].x = a[held[0] * UNIT_A + at];
+  if (HELD > 1) { x[1 % HELD].x = a[held[1 % HELD] * UNIT_A + at]; }
+  if (HELD > 2) {
+    x[2 % HELD].x = a[held[2 % HELD] * UNIT_A + at];
+    x[3 % HELD].x = a[held[3 % HELD] * UNIT_A + at];
+  }
+  return x;
 }
 
 // Four terms of a single row, of which each lane loads one, shared as rows are (see common/rows).
@@ -110,8 +147,10 @@ fn main(
   let split = plane % args.splits;
   let batch = plane / args.splits;
   let tile = group % args.plane_groups;
-  let col = tile % args.tiles_n * (4 * SUBGROUP * select(1u, 2u, TWICE)) + 4 * lane;
-  let row = tile / args.tiles_n * ROWS;
+  // Down the columns: what was loaded of B is still in a cache, and all of A in another where it fits.
+  let tiles_m = args.plane_groups / args.tiles_n;
+  let col = tile / tiles_m * (4 * SUBGROUP * select(1u, 2u, TWICE)) + 4 * lane;
+  let row = tile % tiles_m * (ROWS * select(1u, 2u, STACKED));
   if (batch >= args.batches) { return; }
   let k_begin = split * args.k_chunk;
   let terms = min(k_begin + args.k_chunk, args.k) - min(k_begin, args.k);
@@ -120,24 +159,20 @@ fn main(
   let c = columns_at(col, b_base);
   let d = columns_at(col + 4 * SUBGROUP, b_base);
   var sums = array<vec4f, 16>();
+  var sums_below = array<vec4f, 16>();
 
-  // Where the rows that this lane holds begin. Like all that the loop needs, worked out before it: SwiftShader hoists nothing.
+  // Like all that the loop needs, worked out before it: SwiftShader hoists nothing.
   let b_row = args.b_k / select(1u, 4u, VECTOR_B);
-  let unit = select(1u, 4u, VECTOR_A);
-  var held: array<u32, HELD>;
-  held[0] = row_at(row + held_row(0, lane), a_base) / unit;
-  if (HELD > 1) { held[1 % HELD] = row_at(row + held_row(1, lane), a_base) / unit; }
-  if (HELD > 2) {
-    held[2 % HELD] = row_at(row + held_row(2, lane), a_base) / unit;
-    held[3 % HELD] = row_at(row + held_row(3, lane), a_base) / unit;
-  }
-  let own = row_at(row, a_base) + lane % 4 * args.a_k;
+  let held = starts_of(row, lane, a_base);
+  var below: array<u32, HELD>;
+  if (STACKED) { below = starts_of(row + ROWS, lane, a_base); }
+  let own = a_base + row * args.a_m + lane % 4 * args.a_k;
   let ahead = terms_of(lane) * b_row;
   let steps = terms / 4;
   for (var i = 0u; i < ENDLESS; i++) {
     if (i >= steps) { break; }
-    var x: array<vec4f, HELD>;
     if (ROWS == 1) {
+      var x: array<vec4f, HELD>;
       x[0] = row_terms(own + 4 * i * args.a_k);
       let at = 4 * i * b_row + ahead;
       add_rows(&sums, x, mat4x4f(load_b(c, at.x), load_b(c, at.y), load_b(c, at.z), load_b(c, at.w)));
@@ -145,30 +180,22 @@ fn main(
         sums[1] = madd(sums[1], x[0], mat4x4f(load_b(d, at.x), load_b(d, at.y), load_b(d, at.z), load_b(d, at.w)));
       }
     } else {
-      x[0] = load_a(held[0], i);
-      if (HELD > 1) { x[1 % HELD] = load_a(held[1 % HELD], i); }
-      if (HELD > 2) {
-        x[2 % HELD] = load_a(held[2 % HELD], i);
-        x[3 % HELD] = load_a(held[3 % HELD], i);
-      }
-      add_rows(&sums, x, mat4x4f(
+      let x = load_rows(held, i);
+      let terms_b = mat4x4f(
         load_b(c, 4 * i * b_row),
         load_b(c, (4 * i + 1) * b_row),
         load_b(c, (4 * i + 2) * b_row),
         load_b(c, (4 * i + 3) * b_row),
-      ));
+      );
+      add_rows(&sums, x, terms_b);
+      if (STACKED) { add_rows(&sums_below, load_rows(below, i), terms_b); }
     }
   }
   for (var k = 4 * steps; k < terms; k++) {
-    let at = a_base + k * args.a_k;
-    var x: array<vec4f, HELD>;
-    x[0].x = a[row_at(row + held_row(0, lane), at)];
-    if (HELD > 1) { x[1 % HELD].x = a[row_at(row + held_row(1, lane), at)]; }
-    if (HELD > 2) {
-      x[2 % HELD].x = a[row_at(row + held_row(2, lane), at)];
-      x[3 % HELD].x = a[row_at(row + held_row(3, lane), at)];
-    }
-    add_rows(&sums, x, mat4x4f(load_b(c, k * b_row), vec4f(), vec4f(), vec4f()));
+    let x = load_terms(held, k * args.a_k);
+    let term_b = mat4x4f(load_b(c, k * b_row), vec4f(), vec4f(), vec4f());
+    add_rows(&sums, x, term_b);
+    if (STACKED) { add_rows(&sums_below, load_terms(below, k * args.a_k), term_b); }
     if (TWICE) { sums[1] += x[0].x * load_b(d, k * b_row); }
   }
 
@@ -176,5 +203,9 @@ fn main(
   // A copy, so that the sums themselves need no address and stay in registers.
   var results = sums;
   for (var r = 0u; r < ROWS; r++) { store(at, r, results[r]); }
+  if (STACKED) {
+    results = sums_below;
+    for (var r = 0u; r < ROWS; r++) { store(Place(row + ROWS, lane, col, at.base), r, results[r]); }
+  }
   if (TWICE) { store(Place(row, lane, col + 4 * SUBGROUP, at.base), 0, results[1]); }
 }

@@ -143,10 +143,29 @@ export class Gpu {
   }
 
   /** Reads a range back, after everything queued before. Staging buffers are pooled by size. */
-  async read(source: BufferSlice): Promise<ArrayBuffer> {
+  read(source: BufferSlice): Promise<ArrayBuffer> {
+    return this.#readBack(source, (mapped) => mapped.slice(0, source.size));
+  }
+
+  /**
+   * A range as floats.
+   * @param into memory for them, for a loop that reads again and again: a new array costs several times the copy
+   * @throws GpuError where it is not as long as the range
+   */
+  readFloats(source: BufferSlice, into?: Float32Array<ArrayBuffer>): Promise<Float32Array<ArrayBuffer>> {
+    return this.#readBack(source, (mapped) => {
+      if (!into) return new Float32Array(mapped.slice(0, source.size));
+      if (into.byteLength !== source.size)
+        throw new GpuError(`Cannot read ${source.size} bytes into ${into.byteLength}`);
+      into.set(new Float32Array(mapped, 0, into.length));
+      return into;
+    });
+  }
+
+  async #readBack<Result>(source: BufferSlice, take: (mapped: ArrayBuffer) => Result): Promise<Result> {
     this.throwIfLost();
     const size = Math.ceil(source.size / 4) * 4;
-    if (size === 0) return new ArrayBuffer(0);
+    if (size === 0) return take(new ArrayBuffer(0));
     const staging = this.#takeStaging(size);
     const encoder = this.device.createCommandEncoder({ label: 'read back' });
     encoder.copyBufferToBuffer(source.buffer, source.offset, staging, 0, size);
@@ -158,15 +177,14 @@ export class Gpu {
       this.throwIfLost();
       throw new GpuError(`Reading back failed: ${(error as Error).message}`);
     }
-    const bytes = staging.getMappedRange(0, size).slice(0, source.size);
-    staging.unmap();
-    this.#staging.push(staging);
-    this.throwIfLost();
-    return bytes;
-  }
-
-  async readFloats(source: BufferSlice): Promise<Float32Array<ArrayBuffer>> {
-    return new Float32Array(await this.read(source));
+    try {
+      const taken = take(staging.getMappedRange(0, size));
+      this.throwIfLost();
+      return taken;
+    } finally {
+      staging.unmap();
+      this.#staging.push(staging);
+    }
   }
 
   #takeStaging(size: number): GPUBuffer {

@@ -4,7 +4,7 @@ import { constants, setPriority } from 'node:os';
 import { NoAdapterError } from './errors.ts';
 import { type Experimental, featuresWith } from './experimental.ts';
 import { Gpu, type OpenOptions } from './gpu.ts';
-import { patientWait } from './patience.node.ts';
+import { patientWait, shortenRests } from './patience.node.ts';
 import { unpackSwiftShader } from './swiftshader.node.ts';
 
 export interface NodeOpenOptions extends Omit<OpenOptions, 'features'> {
@@ -97,7 +97,10 @@ async function tryOpen(options: NodeOpenOptions): Promise<Gpu | undefined> {
     const { kind, subgroupSize } = gpu.capabilities;
     // SwiftShader, whose subgroups are four wide, has a thread at work on every core from the beginning: what takes 0.3 to 1
     // ms is done 1.2 to 1.6 times sooner without a rival. On lavapipe the end of what takes less would be overslept.
-    if (kind === 'cpu') gpu.patience = subgroupSize === 4 ? patientWait(0) : patientWait();
+    if (kind === 'cpu') {
+      gpu.patience = subgroupSize === 4 ? patientWait(0) : patientWait();
+      shortenRests();
+    }
     if (kind === 'cpu' && !options.keepPriority) {
       // Dawn polls from this thread while a promise is pending and would take a core from the rasteriser's workers;
       // they were started by requestDevice, so the lower priority is this thread's alone.

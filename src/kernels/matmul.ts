@@ -94,15 +94,16 @@ function planBy(adapter: Adapter, shape: ProductShape, tuned: TunedPlan | undefi
   if (tuned && tuned.variant.kind !== 'dots') return tuned as MatmulPlan;
   const byMatrices = adapter.matrices?.choose<MatmulCut>(adapter, shape);
   if (byMatrices) return splitProduct(adapter, shape, byMatrices, false);
-  const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS);
-  const swapped = cutProduct(adapter, shape.n, shape.m, LEAST_ROWS);
+  const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS, MOST_ROWS);
+  const swapped = cutProduct(adapter, shape.n, shape.m, LEAST_ROWS, MOST_ROWS);
   const swap = swapped.cost < straight.cost;
   const cut = swap ? swapped : straight;
   return splitProduct(adapter, shape, shape.half ? inHalf(cut) : cut, swap);
 }
 
-/** The lowest tile that the shader has. */
+/** The lowest and the highest tile of subgroups that the shader has. */
 export const LEAST_ROWS = 1;
+export const MOST_ROWS = 32;
 
 /** A cut of the product, or of its transpose, with its sum split as the rule does. */
 export function splitProduct(
@@ -231,7 +232,7 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
     recorder.dispatch(matmulSubgroupShader, {
       ...shared,
       operands,
-      tunables: { ...subgroupTunables(variant), VECTOR_A, VECTOR_B },
+      tunables: { ...subgroupTunables(variant), STACKED: variant.rows > 16, VECTOR_A, VECTOR_B },
     });
   } else if (variant.kind === 'matrices') {
     recorder.dispatch(recorder.capabilities.matrices!.shader as MatmulShader, {
@@ -252,7 +253,7 @@ type MatmulShader = Omit<typeof matmulTiledShader, 'constants' | 'aliases' | 'ov
 };
 
 export function subgroupTunables(variant: Extract<ProductVariant, { kind: 'subgroup' }>) {
-  return { SUBGROUP: variant.subgroup, ROWS: variant.rows };
+  return { SUBGROUP: variant.subgroup, ROWS: Math.min(variant.rows, 16) };
 }
 
 /** Whether four neighbouring columns from a multiple of four on are an aligned vec4. */

@@ -11,7 +11,7 @@ export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'tuned' | 'pr
  * multiplies in half precision (see shaders/matmul/matmul_tiled.wgsl).
  */
 export type ProductVariant =
-  | { kind: 'subgroup'; subgroup: number; rows: 1 | 2 | 4 | 8 | 16 }
+  | { kind: 'subgroup'; subgroup: number; rows: 1 | 2 | 4 | 8 | 16 | 32 }
   | { kind: 'tiled'; tm: number; tn: number; half?: boolean };
 
 type MatrixTunable =
@@ -61,7 +61,7 @@ export interface TileCount<Variant = ProductVariant> {
   cost: number;
 }
 
-const ROWS = [16, 8, 4, 2, 1] as const;
+const ROWS = [32, 16, 8, 4, 2, 1] as const;
 const TILES = [
   [16, 16],
   [8, 32],
@@ -73,7 +73,7 @@ const SUBGROUPS = [4, 8, 16, 32, 64];
 /**
  * The cheapest cut. A tile that hangs over the edge costs as much as a full one.
  * @param least rows of the lowest tile that the kernel has
- * @param most rows of the highest tile by subgroups
+ * @param most rows of its highest tile by subgroups
  */
 export function cutProduct(adapter: Adapter, m: number, n: number, least?: number, most?: number): TileCount {
   return productCuts(adapter, m, n, least, most).reduce((best, cut) => (cut.cost < best.cost ? cut : best));
@@ -92,6 +92,8 @@ export function productCuts(adapter: Adapter, m: number, n: number, least = 4, m
       const tilesN = Math.ceil(n / (4 * subgroupSize * quads));
       // Measured on lavapipe: the loads of a tile's columns cost about as much as the work of ten rows.
       const cost = tilesM * tilesN * quads * (rows + 10);
+      // They may only be better than lower ones where all cores have some; SwiftShader's never are.
+      if (rows > 16 && (subgroupSize < 8 || tilesM * tilesN < busyWorkgroups(adapter))) continue;
       cuts.push({ variant: { kind: 'subgroup', subgroup: subgroupSize, rows }, tilesM, tilesN, cost });
     }
   } else {

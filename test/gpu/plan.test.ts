@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { BufferSlice } from '../../src/gpu/buffers.ts';
 import { DeviceLostError, GpuError, LimitError, OutOfMemoryError } from '../../src/gpu/errors.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { openGpu } from '../../src/gpu/node.ts';
@@ -75,6 +76,19 @@ describe.each([
     const result = await recorder.read(out);
     for (let i = 0; i < n; i++) expect(result[i]).toBeCloseTo(expected[i], 5);
     plan.dispose();
+    recorder.dispose();
+  });
+
+  it('reads into memory that is given to it, and only if it is as long', async () => {
+    const recorder = new DirectRecorder(gpu);
+    const { slice } = recorder.upload('f32', a);
+    const into = new Float32Array(n);
+    for (let i = 0; i < 2; i++) {
+      expect(await gpu.readFloats(slice as BufferSlice, into.fill(0))).toBe(into);
+      expect(into).toEqual(a);
+    }
+    await expect(gpu.readFloats(slice as BufferSlice, new Float32Array(n + 1))).rejects.toThrow(GpuError);
+    expect(await gpu.readFloats(slice as BufferSlice)).toEqual(a);
     recorder.dispose();
   });
 

@@ -23,6 +23,9 @@ const cases: Case[] = [
   { m: 70, n: 66, k: 33, ta: true, tb: true },
   { m: 2, n: 3, k: 2050, tb: true, ta: false },
   { m: 1, n: 10, k: 300, ta: false, tb: false },
+  // Enough of them for tiles of 32 rows: whole vectors, and none.
+  { m: 168, n: 132, k: 44, ta: false, tb: false },
+  { m: 130, n: 131, k: 39, ta: true, tb: true },
 ];
 
 describe.each(KINDS)('product as a %s computes it', (kind) => {

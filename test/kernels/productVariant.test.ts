@@ -23,6 +23,18 @@ describe('choice of a variant', () => {
     expect(cutProduct(gpu, 16, 100_000).variant).toMatchObject({ tm: 4, tn: 64 });
   });
 
+  it('takes tiles of 32 rows where a kernel has them and every core gets some, but on SwiftShader', () => {
+    const rows = (adapter: Adapter, m: number, n: number) => {
+      const { variant } = planMatmul(adapter, { m, n, k: 64 });
+      return variant.kind === 'subgroup' && variant.rows;
+    };
+    expect(rows(lavapipe, 512, 512)).toBe(32);
+    expect(rows(lavapipe, 64, 64)).toBe(16);
+    expect(rows(lavapipe, 40, 4096)).toBe(16);
+    expect(rows(swiftShader, 512, 512)).toBe(16);
+    expect(cutProduct(lavapipe, 512, 512).variant).toMatchObject({ rows: 16 });
+  });
+
   it('transposes a product whose columns would leave tiles empty', () => {
     expect(planMatmul(lavapipe, { m: 64, n: 10, k: 84 }).swap).toBe(true);
     expect(planMatmul(lavapipe, { m: 10, n: 64, k: 84 }).swap).toBe(false);
@@ -54,9 +66,12 @@ describe('choice of a variant', () => {
     const adapters = fc.constantFrom(lavapipe, swiftShader, gpu);
     fc.assert(
       fc.property(adapters, fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 1, max: 5000 }), (adapter, m, n) => {
-        const { variant, tilesM, tilesN } = cutProduct(adapter, m, n);
+        const { variant, tilesM, tilesN } = cutProduct(adapter, m, n, 1, 32);
         const [rows, columns] =
-          variant.kind === 'tiled' ? [4 * variant.tm, 4 * variant.tn] : [variant.rows, 4 * variant.subgroup];
+          variant.kind === 'tiled'
+            ? [4 * variant.tm, 4 * variant.tn]
+            : // A single row of SwiftShader's is twice as wide.
+              [variant.rows, 4 * variant.subgroup * (variant.rows === 1 && variant.subgroup === 4 ? 2 : 1)];
         expect(tilesM * rows).toBeGreaterThanOrEqual(m);
         expect((tilesM - 1) * rows).toBeLessThan(m);
         expect(tilesN * columns).toBeGreaterThanOrEqual(n);

@@ -40,8 +40,8 @@ export interface Variants<Shape extends object, Plan> {
 }
 
 /** Cuts that may turn out to be the fastest: not those that the rule finds three times as dear as the cheapest. */
-export function plausibleCuts(adapter: Adapter, m: number, n: number, least?: number): TileCount[] {
-  const cuts = productCuts(adapter, m, n, least);
+export function plausibleCuts(adapter: Adapter, m: number, n: number, least?: number, most?: number): TileCount[] {
+  const cuts = productCuts(adapter, m, n, least, most);
   const cheapest = Math.min(...cuts.map(({ cost }) => cost));
   return cuts.filter(({ cost }) => cost <= 3 * cheapest);
 }

@@ -7,7 +7,15 @@ import { type ConvGeometry, type FloatConvPlan, STRIPS, WINOGRAD } from '../conv
 import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
-import { LEAST_ROWS, type MatmulCut, type ProductShape, planMatmul, splitProduct, type TunedPlan } from '../matmul.ts';
+import {
+  LEAST_ROWS,
+  type MatmulCut,
+  MOST_ROWS,
+  type ProductShape,
+  planMatmul,
+  splitProduct,
+  type TunedPlan,
+} from '../matmul.ts';
 import { dotsPlans, planDots } from '../matmulDots.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
@@ -39,8 +47,8 @@ export const product: Variants<ProductShape, TunedPlan> = {
   candidates(adapter, shape) {
     const { m, n, half } = shape;
     const cuts = [
-      ...withHalf(plausibleCuts(adapter, m, n, LEAST_ROWS), half).map((cut) => ({ cut, swap: false })),
-      ...withHalf(plausibleCuts(adapter, n, m, LEAST_ROWS), half).map((cut) => ({ cut, swap: true })),
+      ...withHalf(plausibleCuts(adapter, m, n, LEAST_ROWS, MOST_ROWS), half).map((cut) => ({ cut, swap: false })),
+      ...withHalf(plausibleCuts(adapter, n, m, LEAST_ROWS, MOST_ROWS), half).map((cut) => ({ cut, swap: true })),
       ...(adapter.matrices?.cuts<MatmulCut>(shape) ?? []).map((cut) => ({ cut, swap: false })),
     ];
     const candidates = cuts.flatMap(({ cut, swap }) => {

@@ -73,7 +73,7 @@ describe('what the rules take', () => {
   };
 
   it.each([
-    [lavapipe, 512, 512, 512, 'r16 1'],
+    [lavapipe, 512, 512, 512, 'r32 1'],
     [lavapipe, 1, 1024, 1024, 'r1 1'],
     [lavapipe, 1024, 1, 1024, 'r1 swapped 1'],
     [lavapipe, 64, 32, 4096, 'r16 4'],
