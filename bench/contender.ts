@@ -17,6 +17,8 @@ export interface Contender {
   profile?(): Promise<string | undefined>;
   /** wgslim's dispatches, for their time on the GPU and the fraction of its roof. */
   readonly plan?: Plan;
+  /** What a step uploads before its plan is replayed. */
+  prepare?(): void;
   dispose?(): void | Promise<void>;
 }
 

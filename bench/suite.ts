@@ -99,7 +99,8 @@ async function runCase(one: Case, opened: Opened, options: SuiteOptions): Promis
     }
     if (result.comparisons.length === 0) result.alone = await measureAlone(ours, options);
     if (ours.plan) {
-      const figures = await gpuFigures(opened.gpu, ours.plan, { ...options, isStep: ours.steps !== undefined });
+      const { steps, prepare } = ours;
+      const figures = await gpuFigures(opened.gpu, ours.plan, options.roof, steps ? { steps, prepare } : undefined);
       if (figures) result.gpu = figures;
     }
     const loses = result.comparisons.some(({ ratio }) => ratio.median < 1);

@@ -38,6 +38,7 @@ export async function trainOurs(gpu: Gpu, problem: TrainingProblem): Promise<Con
     run: async () => Float32Array.of((await block(steps)).at(-1) as number),
     profile: () => profilePlan(trainer.plan),
     plan: trainer.plan,
+    prepare: () => trainer.prepare(data, step++, LEARNING_RATE),
     dispose: () => trainer.dispose(),
   };
 }

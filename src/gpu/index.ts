@@ -24,4 +24,12 @@ export {
 } from './profile.ts';
 export type { Program } from './program.ts';
 export { Throttle } from './throttle.ts';
-export { type CpuTimes, type DispatchTiming, replayMeasured, replayTimed, replayTraced } from './timing.ts';
+export {
+  type BlockTiming,
+  type CpuTimes,
+  type DispatchTiming,
+  replayBlock,
+  replayMeasured,
+  replayTimed,
+  replayTraced,
+} from './timing.ts';

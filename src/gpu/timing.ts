@@ -50,55 +50,123 @@ export async function replayTraced(plan: Plan): Promise<{ timings: DispatchTimin
   const { gpu } = plan;
   gpu.throwIfLost();
   if (!gpu.capabilities.timestamps) return undefined;
-  const timings: DispatchTiming[] = [];
-  const dispatches = plan.dispatchCount;
-  const perSet = 2048; // a query set holds at most 4096 timestamps
-  const sets = Array.from({ length: Math.ceil(dispatches / perSet) }, (_, index) =>
-    gpu.device.createQuerySet({ type: 'timestamp', count: 2 * Math.min(perSet, dispatches - index * perSet) }),
-  );
-  const resolved = gpu.buffers.create(
-    dispatches * 16 + 256 * sets.length,
-    'timestamps',
-    USAGE.QUERY_RESOLVE | USAGE.COPY_SRC,
-  );
+  const timestamps = new Timestamps(plan);
   try {
     const started = performance.now();
-    const encoder = gpu.device.createCommandEncoder({ label: `${plan.label} (timed)` });
-    let index = 0;
-    for (const step of plan.steps) {
-      if (!('dispatches' in step)) {
-        encodeTransfer(encoder, step);
-        continue;
-      }
-      for (const dispatch of step.dispatches) {
-        const querySet = sets[Math.floor(index / perSet)];
-        const at = 2 * (index % perSet);
-        const pass = encoder.beginComputePass({
-          timestampWrites: { querySet, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
-        });
-        encodeDispatch(pass, dispatch);
-        pass.end();
-        timings.push({ label: dispatch.label, program: dispatch.program, microseconds: 0, begin: 0 });
-        index++;
-      }
-    }
-    sets.forEach((set, i) => {
-      encoder.resolveQuerySet(set, 0, set.count, resolved, i * perSet * 16);
-    });
-    const commands = encoder.finish();
+    const commands = timestamps.encode();
     const encoded = performance.now();
     gpu.device.queue.submit([commands]);
     const submitted = performance.now();
     await gpu.idle();
     const done = performance.now();
-    const ticks = new BigInt64Array(await gpu.read({ buffer: resolved, offset: 0, size: dispatches * 16 }));
-    timings.forEach((timing, i) => {
-      timing.microseconds = Number(ticks[2 * i + 1] - ticks[2 * i]) / 1000;
-      timing.begin = Number(ticks[2 * i] - ticks[0]) / 1000;
-    });
+    const timings = await timestamps.read();
     return { timings, cpu: { encode: encoded - started, submit: submitted - encoded, wait: done - submitted } };
   } finally {
-    for (const set of sets) set.destroy();
-    gpu.buffers.destroy(resolved);
+    timestamps.dispose();
+  }
+}
+
+/** GPU and wall time of several replays, in microseconds. */
+export interface BlockTiming {
+  /** Of all dispatches together. */
+  gpu: number;
+  /** From the beginning of the first replay's preparation until all are known to be done. */
+  wall: number;
+}
+
+/**
+ * Queues replays one after the other, as a training loop does, with timestamps around every dispatch, and waits for the
+ * last. Undefined where the adapter has no timestamps.
+ * @param prepare what belongs to a replay on the host, an upload, say
+ */
+export async function replayBlock(
+  plan: Plan,
+  replays: number,
+  prepare?: (replay: number) => void,
+): Promise<BlockTiming | undefined> {
+  const { gpu } = plan;
+  gpu.throwIfLost();
+  if (!gpu.capabilities.timestamps) return undefined;
+  const block = Array.from({ length: replays }, () => new Timestamps(plan));
+  try {
+    await gpu.idle();
+    const started = performance.now();
+    for (const [replay, timestamps] of block.entries()) {
+      prepare?.(replay);
+      gpu.device.queue.submit([timestamps.encode()]);
+    }
+    await gpu.idle();
+    const wall = 1000 * (performance.now() - started);
+    let sum = 0;
+    for (const timestamps of block) {
+      for (const { microseconds } of await timestamps.read()) sum += microseconds;
+    }
+    return { gpu: sum, wall };
+  } finally {
+    for (const timestamps of block) timestamps.dispose();
+  }
+}
+
+/** Dispatches to a query set, which holds at most 4096 timestamps. */
+const PER_SET = 2048;
+
+/** What it takes to time the dispatches of one replay. */
+class Timestamps {
+  readonly #plan: Plan;
+  readonly #count: number;
+  readonly #sets: GPUQuerySet[];
+  readonly #resolved: GPUBuffer;
+
+  constructor(plan: Plan) {
+    this.#plan = plan;
+    this.#count = plan.dispatchCount;
+    const { gpu } = plan;
+    this.#sets = Array.from({ length: Math.ceil(this.#count / PER_SET) }, (_, index) =>
+      gpu.device.createQuerySet({ type: 'timestamp', count: 2 * Math.min(PER_SET, this.#count - index * PER_SET) }),
+    );
+    this.#resolved = gpu.buffers.create(this.#count * 16, 'timestamps', USAGE.QUERY_RESOLVE | USAGE.COPY_SRC);
+  }
+
+  /** The plan's commands, each dispatch in a pass of its own. */
+  encode(): GPUCommandBuffer {
+    const encoder = this.#plan.gpu.device.createCommandEncoder({ label: `${this.#plan.label} (timed)` });
+    let index = 0;
+    for (const step of this.#plan.steps) {
+      if (!('dispatches' in step)) {
+        encodeTransfer(encoder, step);
+        continue;
+      }
+      for (const dispatch of step.dispatches) {
+        const querySet = this.#sets[Math.floor(index / PER_SET)]!;
+        const at = 2 * (index % PER_SET);
+        const pass = encoder.beginComputePass({
+          timestampWrites: { querySet, beginningOfPassWriteIndex: at, endOfPassWriteIndex: at + 1 },
+        });
+        encodeDispatch(pass, dispatch);
+        pass.end();
+        index++;
+      }
+    }
+    for (const [i, set] of this.#sets.entries()) {
+      encoder.resolveQuerySet(set, 0, set.count, this.#resolved, i * PER_SET * 16);
+    }
+    return encoder.finish();
+  }
+
+  async read(): Promise<DispatchTiming[]> {
+    const size = this.#count * 16;
+    const ticks = new BigInt64Array(await this.#plan.gpu.read({ buffer: this.#resolved, offset: 0, size }));
+    const between = (from: number, to: number) => Number(ticks[to]! - ticks[from]!) / 1000;
+    return this.#plan.dispatches.map(({ label, program }, i) => ({
+      label,
+      program,
+      microseconds: between(2 * i, 2 * i + 1),
+      begin: between(0, 2 * i),
+    }));
+  }
+
+  dispose(): void {
+    for (const set of this.#sets) set.destroy();
+    this.#plan.gpu.buffers.destroy(this.#resolved);
   }
 }

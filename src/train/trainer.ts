@@ -117,12 +117,17 @@ export class Trainer {
 
   /** Queues one step. At most 64 steps may pass between two calls of `readMetrics`, or the oldest are lost. */
   step(batch: Batch, step: number, learningRate: number): void {
-    this.#input.write(batch);
-    this.#slot.write({ slot: step % RING, count: this.#options.batch });
-    this.#optimizer?.prepare(step, learningRate);
+    this.prepare(batch, step, learningRate);
     this.#compiled.plan.replay();
     this.#unread.push(step);
     if (this.#unread.length > RING) this.#unread.shift();
+  }
+
+  /** The part of a step before its plan: what it uploads. For those who replay the plan on their own, to measure it. */
+  prepare(batch: Batch, step: number, learningRate: number): void {
+    this.#input.write(batch);
+    this.#slot.write({ slot: step % RING, count: this.#options.batch });
+    this.#optimizer?.prepare(step, learningRate);
   }
 
   /** Whether the metrics should be read before the next step. */

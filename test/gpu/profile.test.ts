@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { BufferSlice } from '../../src/gpu/buffers.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { boundBytes, median, profile, timestampTick } from '../../src/gpu/profile.ts';
+import { replayBlock } from '../../src/gpu/timing.ts';
 import { add } from '../../src/kernels/add.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import { matmul, matrix } from '../../src/kernels/matmul.ts';
@@ -107,6 +109,30 @@ describe('a profile', () => {
     recorder.dispose();
   });
 
+  it('times replays that are queued like the steps of a loop, each after its preparation', async ({ skip }) => {
+    const gpu = await testGpu();
+    if (!gpu.capabilities.timestamps) skip('the adapter has no timestamps');
+    const recorder = new DirectRecorder(gpu);
+    const x = recorder.upload('f32', new Float32Array(8));
+    const sum = recorder.upload('f32', new Float32Array(8));
+    const out = recorder.temporary('f32', 8);
+    add(recorder, { a: x, b: sum, out });
+    unary(recorder, { f: 'relu', x: out, out: sum });
+    const plan = await recorder.compile();
+    const prepared: number[] = [];
+    const { gpu: time, wall } = (await replayBlock(plan, 5, (replay) => {
+      prepared.push(replay);
+      gpu.write(x.slice as BufferSlice, new Float32Array(8).fill(2 ** replay));
+    }))!;
+    expect(prepared).toEqual([0, 1, 2, 3, 4]);
+    // Every replay added what was uploaded for it.
+    expect([...(await recorder.read(sum))]).toEqual(Array(8).fill(31));
+    expect(time).toBeGreaterThan(0);
+    expect(time).toBeLessThan(1.01 * wall);
+    plan.dispose();
+    recorder.dispose();
+  });
+
   it('leaves the plan’s results as a replay leaves them', async () => {
     const gpu = await testGpu();
     const { plan, recorder, c } = await twoKernels(gpu);
@@ -128,6 +154,7 @@ describe('a profile', () => {
     expect(result.gpuMicroseconds).toBeUndefined();
     expect(result.gpuShare).toBeUndefined();
     expect(result.trace).toBeUndefined();
+    expect(await replayBlock(plan, 2)).toBeUndefined();
     expect(result.wallMicroseconds).toBeGreaterThan(0);
     plan.dispose();
     recorder.dispose();
