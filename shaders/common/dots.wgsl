@@ -9,6 +9,8 @@ import package::common::rows::ENDLESS;
 const LANES: u32 = 8;
 // 1, 2 or 4.
 const ROWS: u32 = 1;
+// Whether a single row takes four columns more, which share its loads: their sums are `r1`. By subgroups only.
+const WIDE: bool = false;
 // Rows of A, and columns of B, are whole vectors.
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
@@ -39,7 +41,7 @@ struct Tile { batch: u32, row: u32, column: u32 }
 
 fn tile_of(group: u32) -> Tile {
   let tile = group % args.plane_groups;
-  return Tile(group / args.plane_groups, tile / args.tiles_n * ROWS, tile % args.tiles_n * 4);
+  return Tile(group / args.plane_groups, tile / args.tiles_n * ROWS, tile % args.tiles_n * select(4u, 8u, WIDE));
 }
 
 // Four terms.
@@ -69,9 +71,12 @@ fn madd(sum: vec4f, x: vec4f, y: mat4x4f) -> vec4f {
 fn lane_sums(tile: Tile, lane: u32) -> Sums {
   let four = vec4u(0, 1, 2, 3);
   let rows = args.a_offset + tile.batch * args.a_batch + min(tile.row + four, vec4u(args.m - 1)) * args.a_m;
-  let columns = args.b_offset + tile.batch * args.b_batch + min(tile.column + four, vec4u(args.n - 1)) * args.b_n;
+  let b_base = args.b_offset + tile.batch * args.b_batch;
+  let columns = b_base + min(tile.column + four, vec4u(args.n - 1)) * args.b_n;
+  let further = b_base + min(tile.column + 4 + four, vec4u(args.n - 1)) * args.b_n;
   let a_at = rows / select(1u, 4u, VECTOR_A);
   let b_at = columns / select(1u, 4u, VECTOR_B);
+  let c_at = further / select(1u, 4u, VECTOR_B);
   var r0 = vec4f();
   var r1 = vec4f();
   var r2 = vec4f();
@@ -81,7 +86,11 @@ fn lane_sums(tile: Tile, lane: u32) -> Sums {
     if (i >= steps) { break; }
     let step = i * LANES + lane;
     let y = mat4x4f(load_b(b_at.x, step), load_b(b_at.y, step), load_b(b_at.z, step), load_b(b_at.w, step));
-    r0 = madd(r0, load_a(a_at.x, step), y);
+    let x = load_a(a_at.x, step);
+    r0 = madd(r0, x, y);
+    if (WIDE) {
+      r1 = madd(r1, x, mat4x4f(load_b(c_at.x, step), load_b(c_at.y, step), load_b(c_at.z, step), load_b(c_at.w, step)));
+    }
     if (ROWS > 1) { r1 = madd(r1, load_a(a_at.y, step), y); }
     if (ROWS > 2) {
       r2 = madd(r2, load_a(a_at.z, step), y);
@@ -94,6 +103,10 @@ fn lane_sums(tile: Tile, lane: u32) -> Sums {
     let y = vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
     let x = rows + k * args.a_k;
     r0 += a[x.x] * y;
+    if (WIDE) {
+      let j = further + k * args.b_k;
+      r1 += a[x.x] * vec4f(b[j.x], b[j.y], b[j.z], b[j.w]);
+    }
     if (ROWS > 1) { r1 += a[x.y] * y; }
     if (ROWS > 2) {
       r2 += a[x.z] * y;

@@ -1,7 +1,7 @@
 // C = clamp(alpha * A·B + beta * bias), f32, for few rows of A, and B whose columns lie term by term (weights as PyTorch
 // keeps them); for adapters that run on a CPU. A workgroup is a subgroup. See common/dots.
 import package::common::grid::linear_workgroup;
-import package::common::dots::{LANES, ROWS, args, lane_sums, store, tile_of};
+import package::common::dots::{LANES, ROWS, Tile, WIDE, args, lane_sums, store, tile_of};
 
 enable subgroups;
 
@@ -23,6 +23,7 @@ fn main(
   if (tile.batch >= args.batches) { return; }
   let sums = lane_sums(tile, lane);
   store(tile, 0, lane, total(sums.r0));
+  if (WIDE) { store(Tile(tile.batch, tile.row, tile.column + 4), 0, lane, total(sums.r1)); }
   if (ROWS > 1) { store(tile, 1, lane, total(sums.r1)); }
   if (ROWS > 2) {
     store(tile, 2, lane, total(sums.r2));

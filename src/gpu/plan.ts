@@ -83,6 +83,9 @@ export class Plan {
   readonly steps: readonly Step[];
   readonly #arena: GPUBuffer | undefined;
   readonly #dispatchesPerSubmit: number;
+  #isRepeated = false;
+  /** The next replay's. */
+  #ahead: GPUCommandBuffer[] | undefined;
 
   constructor(gpu: Gpu, options: PlanOptions, steps: readonly Step[], arena: GPUBuffer | undefined) {
     this.gpu = gpu;
@@ -101,9 +104,15 @@ export class Plan {
     return this.steps.flatMap((step) => ('dispatches' in step ? step.dispatches : []));
   }
 
-  /** Queues the whole plan once. Returns at once; work runs in the order of the calls. */
+  /**
+   * Queues the whole plan once. Returns at once; work runs in the order of the calls. From the second call on, the commands
+   * of the next are encoded while the GPU works at these, so that one who waits for each replay waits less.
+   */
   replay(): void {
-    for (const buffer of this.encode()) this.gpu.device.queue.submit([buffer]);
+    this.gpu.throwIfLost();
+    for (const buffer of this.#ahead ?? this.encode()) this.gpu.device.queue.submit([buffer]);
+    if (this.#isRepeated) this.#ahead = [...this.encode()];
+    this.#isRepeated = true;
   }
 
   /** As `replay`, but waits for the GPU between command buffers, so that a page can draw in between. */
@@ -147,6 +156,7 @@ export class Plan {
 
   /** Frees the argument arena; the buffers that the commands name belong to whoever made them. */
   dispose(): void {
+    this.#ahead = undefined;
     if (this.#arena) this.gpu.buffers.destroy(this.#arena);
   }
 }

@@ -1,6 +1,6 @@
 import { LimitError } from '../gpu/errors.ts';
 import type { Operand, Recorder } from './kernel.ts';
-import { matmul } from './matmul.ts';
+import { matmul, type ProductAlternatives } from './matmul.ts';
 import { mergeBroadcast } from './strides.ts';
 
 /** Matrices of a batch, row-major [...batch, rows, columns]; `transposed` uses them as [columns, rows]. */
@@ -27,10 +27,12 @@ export function batchedMatmul(
     m: number;
     n: number;
     k: number;
+    /** As `MatmulCall.alternatives`. */
+    alternatives?: ProductAlternatives | undefined;
     label?: string;
   },
 ): void {
-  const { a, b, out, batch, m, n, k, label } = call;
+  const { a, b, out, batch, m, n, k, alternatives, label } = call;
   if (out.elements === 0) return;
   const [inner = { size: 1, a: 0, b: 0 }, ...outer] = mergeBroadcast(a.batch, b.batch, batch);
   const products = outer.reduce((count, { size }) => count * size, 1);
@@ -76,6 +78,7 @@ export function batchedMatmul(
         offset: product * inner.size * m * n,
         batchStride: m * n,
       },
+      alternatives,
       label,
     });
   }

@@ -9,6 +9,7 @@ import {
 } from './matmul.ts';
 import { type Adapter, type DotsVariant, FEW_ROWS, leastDotsTerms } from './productVariant.ts';
 
+/** Of a tile. Of a single row, subgroups take twice as many: each lane has its terms of the row once for all of them. */
 const COLUMNS = 4;
 /** Of a workgroup on a GPU. */
 const LANES = 64;
@@ -30,7 +31,7 @@ export const matmulDots: ProductAlternatives = (recorder, whole, shape, tuned) =
   recorder.dispatch(subgroup ? dotsSubgroupShader : dotsWorkgroupShader, {
     ...shared,
     operands: { ...shared.operands, a4: a.operand, b4: b.operand },
-    tunables: { LANES, ROWS, VECTOR_A, VECTOR_B },
+    tunables: { LANES, ROWS, WIDE: subgroup && ROWS === 1, VECTOR_A, VECTOR_B },
   });
   return true;
 };
@@ -66,7 +67,8 @@ export function dotsPlans(adapter: Adapter, shape: ProductShape): DotsPlan[] {
     if (few > FEW_ROWS || !isAlongTerms) continue;
     for (const rows of [4, 2, 1] as const) {
       if (rows >= 2 * few && rows > 1) continue;
-      const [tilesM, tilesN] = [Math.ceil(few / rows), Math.ceil(many / COLUMNS)];
+      const columns = subgroup && rows === 1 ? 2 * COLUMNS : COLUMNS;
+      const [tilesM, tilesN] = [Math.ceil(few / rows), Math.ceil(many / columns)];
       const variant: DotsVariant = { kind: 'dots', rows, lanes, subgroup };
       plans.push({ variant, tilesM, tilesN, swap, splits: 1, kChunk: k });
     }

@@ -45,7 +45,10 @@ export function leastDotsTerms({ kind, subgroupSize = 0 }: Adapter): number {
   return subgroupSize < 8 ? Number.POSITIVE_INFINITY : 512;
 }
 
-/** One tile of `rows` x 4 per workgroup whose lanes, those of a subgroup or any, go along the terms; see matmulDots.ts. */
+/**
+ * One tile of `rows` x 4 (1 x 8 by subgroups) per workgroup whose lanes, those of a subgroup or any, go along the terms; see
+ * matmulDots.ts.
+ */
 export interface DotsVariant {
   kind: 'dots';
   rows: 1 | 2 | 4;

@@ -37,7 +37,7 @@ describe('the choice of subgroup matrices', () => {
     ['less than a matrix', nvidia, 15, 4096, 1024, 't4x64f16 4'],
     ['few terms', nvidia, 4096, 4096, 15, 't16x16f16 1'],
     ['no fixed size of subgroups', { ...nvidia, subgroupSize: undefined }, 4096, 4096, 4096, 't16x16f16 1'],
-    ['a processor', { ...nvidia, kind: 'cpu', subgroupSize: 8 }, 4096, 4096, 4096, 'r16 1'],
+    ['a processor', { ...nvidia, kind: 'cpu', subgroupSize: 8 }, 4096, 4096, 4096, 'r32 1'],
     ['not asked for', { ...nvidia, matrices: undefined }, 4096, 4096, 4096, 't16x16f16 1'],
     ['half precision before float32', both, 4096, 4096, 4096, 'm128x128f16 1'],
     ['float32 where there is no other', floats, 4096, 4096, 4096, 'm128x128 1'],

@@ -6,6 +6,7 @@ import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } fr
 import { elementsOf, type Value } from '../value.ts';
 import { broadcastAxes } from './binary.ts';
 import { convAlternatives, loadConvAlternatives } from './convAlternatives.ts';
+import { dots, loadDots } from './dots.ts';
 import { floatKernels, loadFloatKernels } from './floatKernels.ts';
 
 /**
@@ -42,6 +43,7 @@ function forward(context: ForwardContext): void {
     b: { operand: context.input(1), batch: bBatch },
     out: context.output(),
     ...{ batch, m, n, k },
+    alternatives: dots(),
   });
 }
 
@@ -83,7 +85,7 @@ function gradient(
 }
 
 async function load(use: PlanUse): Promise<void> {
-  await Promise.all([loadFloatKernels('MatMul', use), loadConvAlternatives('MatMul', use, ['dense'])]);
+  await Promise.all([loadFloatKernels('MatMul', use), loadDots(use), loadConvAlternatives('MatMul', use, ['dense'])]);
 }
 
 /** NumPy's matmul, vectors and broadcast batches included. */

@@ -1,5 +1,9 @@
-import { describe, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { InferenceModel } from '../../../src/engine/inference.ts';
+import { leastDotsTerms } from '../../../src/kernels/productVariant.ts';
+import { testGpu } from '../../support/gpu.ts';
 import { checkGradients } from '../../support/gradient.ts';
+import { NetworkBuilder } from '../../support/networks.ts';
 
 describe('MatMul agrees with its definition and with central differences', () => {
   it.each([
@@ -14,7 +18,23 @@ describe('MatMul agrees with its definition and with central differences', () =>
     ['a vector on the right', [2, 3, 4], [4]],
     ['vectors', [6], [6]],
     ['one row', [1, 40], [40, 3]],
+    ['a vector of many terms on the right', [2, 3, 1024], [1024]],
+    ['few columns of many terms for a batch', [2, 5, 1025], [2, 1025, 3]],
   ])('%s', async (_, a, b) => {
     await checkGradients({ op: 'MatMul', inputs: [{ shape: a }, { shape: b }] });
   });
+});
+
+it('goes along the terms where columns are few', async () => {
+  const gpu = await testGpu();
+  const programs = async (columns: number) => {
+    const network = new NetworkBuilder('product', [5, 1024]);
+    network.node('MatMul', [network.last, network.parameter([1024, columns], -1, 1)]);
+    const model = await InferenceModel.compile(gpu, network.finish(), { batch: 2 });
+    const names = model.plan.dispatches.map(({ source }) => source.name);
+    model.dispose();
+    return names.join();
+  };
+  expect(/dots/.test(await programs(2))).toBe(Number.isFinite(leastDotsTerms(gpu.capabilities)));
+  expect(await programs(8)).not.toMatch(/dots/);
 });
