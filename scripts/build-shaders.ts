@@ -20,6 +20,9 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const shaderRoot = join(root, 'shaders');
 const outRoot = join(root, 'src', 'kernels', 'generated');
 
+/** Characters from which on a function is worth a constant of its own. */
+const SHARED_LENGTH = 60;
+
 const sources: Record<string, string> = {};
 for (const entry of readdirSync(shaderRoot, { recursive: true, withFileTypes: true })) {
   if (!entry.isFile() || !entry.name.endsWith('.wgsl')) continue;
@@ -27,39 +30,86 @@ for (const entry of readdirSync(shaderRoot, { recursive: true, withFileTypes: tr
   sources[path] = readFileSync(join(shaderRoot, path), 'utf8');
 }
 
-const groups = new Map<string, string[]>();
-let count = 0;
+/** The text of every shader by its path. */
+const texts = new Map<string, string>();
 for (const path of Object.keys(sources).sort()) {
   if (path.startsWith('common/')) continue;
   try {
-    const [group] = path.split('/') as [string];
-    groups.set(group, [...(groups.get(group) ?? []), generate(path, await linked(path))]);
-    count++;
+    texts.set(path, minifyWgsl(await linked(path)));
   } catch (error) {
-    console.error(`shaders/${path}: ${(error as Error).message}`);
-    process.exitCode = 1;
+    fail(path, error);
+  }
+}
+const shared = sharedDeclarations();
+const groups = new Map<string, { declarations: string[]; imports: Set<string> }>();
+for (const [path, text] of texts) {
+  try {
+    const [name] = path.split('/') as [string];
+    const group = groups.get(name) ?? { declarations: [], imports: new Set() };
+    groups.set(name, group);
+    group.declarations.push(generate(path, text, group.imports));
+  } catch (error) {
+    fail(path, error);
   }
 }
 // Files that did not change are left alone and stale ones go last: a test run beside the build must find its modules.
 if (process.exitCode === undefined) {
   const written = new Set<string>();
-  mkdirSync(outRoot, { recursive: true });
-  for (const [group, declarations] of groups) {
-    const file = join(outRoot, `${group}.ts`);
-    const text = [
-      `// Generated from shaders/${group}/ by scripts/build-shaders.ts.`,
-      "import { reflect } from '../reflect.ts';",
-      ...declarations,
-    ].join('\n');
+  mkdirSync(join(outRoot, 'common'), { recursive: true });
+  const write = (name: string, from: string, lines: readonly string[]) => {
+    const file = join(outRoot, `${name}.ts`);
+    const text = [`// Generated from shaders/${from} by scripts/build-shaders.ts.`, ...lines].join('\n');
     written.add(file);
     if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text);
+  };
+  for (const [group, { declarations, imports }] of groups) {
+    const modules = [...imports].map((name) => `import * as common_${name} from './common/${name}.ts';`);
+    write(group, `${group}/`, ["import { reflect } from '../reflect.ts';", ...modules, ...declarations]);
   }
-  for (const entry of readdirSync(outRoot, { withFileTypes: true })) {
-    const path = join(outRoot, entry.name);
-    if (!written.has(path)) rmSync(path, { recursive: true });
+  for (const module of new Set([...shared.values()].map(({ module }) => module))) {
+    const own = [...shared].filter(([, place]) => place.module === module);
+    const lines = own.map(([text, { name }]) => `export const ${name} = ${JSON.stringify(text)};`);
+    write(`common/${module}`, `common/${module}.wgsl`, lines);
+  }
+  for (const entry of readdirSync(outRoot, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    if (entry.isFile() && !written.has(path)) rmSync(path);
   }
 }
-console.log(`${count} shaders reflected`);
+console.log(`${texts.size} shaders reflected`);
+
+function fail(path: string, error: unknown): void {
+  console.error(`shaders/${path}: ${(error as Error).message}`);
+  process.exitCode = 1;
+}
+
+/**
+ * Functions of `shaders/common/` that stand in shaders of several groups, by their text: each becomes a constant of a module
+ * that is named after its file, because compression of a bundle finds a repetition only where it is near.
+ */
+function sharedDeclarations(): Map<string, { module: string; name: string }> {
+  const groupsOf = new Map<string, Set<string>>();
+  for (const [path, text] of texts) {
+    for (const line of text.split('\n')) {
+      groupsOf.set(line, (groupsOf.get(line) ?? new Set()).add(path.split('/')[0]!));
+    }
+  }
+  const found = new Map<string, { module: string; name: string }>();
+  for (const [path, source] of Object.entries(sources)) {
+    const file = /^common\/(\w+)\.wgsl$/.exec(path)?.[1];
+    if (!file) continue;
+    const own = new Set([...source.matchAll(/^fn (\w+)/gm)].map(([, name]) => name!));
+    for (const [line, groups] of groupsOf) {
+      const name = /^fn (\w+)/.exec(line)?.[1];
+      if (name && own.has(name) && groups.size > 1 && line.length >= SHARED_LENGTH && !found.has(line)) {
+        // Two shaders may each have a function of that name, and the linker renames one that meets another.
+        const others = [...found.values()].filter((other) => other.module === file && other.name.startsWith(name));
+        found.set(line, { module: file, name: others.length > 0 ? `${name}_${others.length}` : name });
+      }
+    }
+  }
+  return found;
+}
 
 async function linked(path: string): Promise<string> {
   const text = sources[path];
@@ -74,7 +124,7 @@ async function linked(path: string): Promise<string> {
   return result.dest;
 }
 
-function generate(path: string, code: string): string {
+function generate(path: string, code: string, imports: Set<string>): string {
   // The reflection library parses neither `enable` of newer extensions nor subgroup types; it needs neither.
   const known = code.replace(/\bsubgroup_matrix_\w+<[^>]*>/g, 'u32').replace(/\b(subgroupMatrix\w+)<[^>]*>/g, '$1');
   const reflected = new WgslReflect(known.replace(/^\s*(enable|requires|diagnostic)[^;]*;/gm, ''));
@@ -92,7 +142,7 @@ function generate(path: string, code: string): string {
     throw new Error('the only uniform is `args` at binding 0');
   }
   // What a page reads out of the text has to be what wgsl_reflect finds.
-  const { code: text, ...shader } = reflect(path.replace('.wgsl', ''), minifyWgsl(code));
+  const { code: text, ...shader } = reflect(path.replace('.wgsl', ''), [code]);
   deepStrictEqual(
     { args: shader.args, bindings: shader.bindings },
     {
@@ -107,6 +157,23 @@ function generate(path: string, code: string): string {
     [...reflected.overrides, ...reflected.aliases].map(({ name }) => name).sort(),
   );
   const type = camel(path.split('/').at(-1)!.replace('.wgsl', ''));
+  const parts: string[] = [];
+  let plain: string[] = [];
+  const flush = () => {
+    if (plain.length > 0) parts.push(JSON.stringify(plain.join('\n')));
+    plain = [];
+  };
+  for (const line of text.split('\n')) {
+    const place = shared.get(line);
+    if (!place) {
+      plain.push(line);
+      continue;
+    }
+    flush();
+    imports.add(place.module);
+    parts.push(`common_${place.module}.${place.name}`);
+  }
+  flush();
   return [
     '',
     `interface ${type[0]!.toUpperCase()}${type.slice(1)} {`,
@@ -115,7 +182,7 @@ function generate(path: string, code: string): string {
     '}',
     `export const ${type}Shader = /* @__PURE__ */ reflect(`,
     `  ${JSON.stringify(shader.name)},`,
-    `  ${JSON.stringify(text)},`,
+    `  [${parts.join(', ')}],`,
     `) as ${type[0]!.toUpperCase()}${type.slice(1)};`,
     '',
   ].join('\n');

@@ -35,6 +35,9 @@ struct Args {
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
 const UNIT_A: u32 = select(1u, 4u, VECTOR_A);
+// Whether there may be terms left behind the last four, and a bias: SwiftShader goes through the code for them all the same.
+const RAGGED: bool = true;
+const BIAS: bool = true;
 // Whether a lane has four columns more, 4·SUBGROUP further: of a single row on SwiftShader, whose four lanes would read one
 // line of the cache from a row of B, and now read two that are neighbours.
 const TWICE: bool = ROWS == 1 && SUBGROUP == 4;
@@ -122,9 +125,11 @@ fn store(at: Place, r: u32, sum: vec4f) {
   let columns = at.col + vec4u(0, 1, 2, 3);
   let o = at.base + row * args.out_m + columns * args.out_n;
   var v = args.alpha * sum;
-  if (args.beta != 0) {
-    let i = row * args.bias_m + min(columns, vec4u(args.n - 1)) * args.bias_n;
-    v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+  if (BIAS) {
+    if (args.beta != 0) {
+      let i = row * args.bias_m + min(columns, vec4u(args.n - 1)) * args.bias_n;
+      v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+    }
   }
   v = bounded4(v, args.lo, args.hi);
   // Written out: SwiftShader is faster without the loop.
@@ -191,21 +196,27 @@ fn main(
       if (STACKED) { add_rows(&sums_below, load_rows(below, i), terms_b); }
     }
   }
-  for (var k = 4 * steps; k < terms; k++) {
-    let x = load_terms(held, k * args.a_k);
-    let term_b = mat4x4f(load_b(c, k * b_row), vec4f(), vec4f(), vec4f());
-    add_rows(&sums, x, term_b);
-    if (STACKED) { add_rows(&sums_below, load_terms(below, k * args.a_k), term_b); }
-    if (TWICE) { sums[1] += x[0].x * load_b(d, k * b_row); }
+  if (RAGGED) {
+    for (var k = 4 * steps; k < terms; k++) {
+      let x = load_terms(held, k * args.a_k);
+      let term_b = mat4x4f(load_b(c, k * b_row), vec4f(), vec4f(), vec4f());
+      add_rows(&sums, x, term_b);
+      if (STACKED) { add_rows(&sums_below, load_terms(below, k * args.a_k), term_b); }
+      if (TWICE) { sums[1] += x[0].x * load_b(d, k * b_row); }
+    }
   }
 
-  let at = Place(row, lane, col, args.out_offset + batch * args.out_batch + split * args.out_split);
+  var at = Place(row, lane, col, args.out_offset + batch * args.out_batch + split * args.out_split);
   // A copy, so that the sums themselves need no address and stay in registers.
   var results = sums;
   for (var r = 0u; r < ROWS; r++) { store(at, r, results[r]); }
   if (STACKED) {
+    at.row += ROWS;
     results = sums_below;
-    for (var r = 0u; r < ROWS; r++) { store(Place(row + ROWS, lane, col, at.base), r, results[r]); }
+    for (var r = 0u; r < ROWS; r++) { store(at, r, results[r]); }
   }
-  if (TWICE) { store(Place(row, lane, col + 4 * SUBGROUP, at.base), 0, results[1]); }
+  if (TWICE) {
+    at.col += 4 * SUBGROUP;
+    store(at, 0, results[1]);
+  }
 }

@@ -83,9 +83,8 @@ export class Plan {
   readonly steps: readonly Step[];
   readonly #arena: GPUBuffer | undefined;
   readonly #dispatchesPerSubmit: number;
-  #isRepeated = false;
-  /** The next replay's. */
-  #ahead: GPUCommandBuffer[] | undefined;
+  /** The next replay's. Of the second, which may never come, not yet encoded. */
+  #ahead: Iterable<GPUCommandBuffer> | undefined;
 
   constructor(gpu: Gpu, options: PlanOptions, steps: readonly Step[], arena: GPUBuffer | undefined) {
     this.gpu = gpu;
@@ -110,9 +109,9 @@ export class Plan {
    */
   replay(): void {
     this.gpu.throwIfLost();
-    for (const buffer of this.#ahead ?? this.encode()) this.gpu.device.queue.submit([buffer]);
-    if (this.#isRepeated) this.#ahead = [...this.encode()];
-    this.#isRepeated = true;
+    const ahead = this.#ahead;
+    for (const buffer of ahead ?? this.encode()) this.gpu.device.queue.submit([buffer]);
+    this.#ahead = ahead ? [...this.encode()] : this.encode();
   }
 
   /** As `replay`, but waits for the GPU between command buffers, so that a page can draw in between. */

@@ -223,16 +223,23 @@ export function productDispatch(whole: WholeMatmulCall, plan: Omit<DotsPlan, 'va
 
 function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, outSplit: number): void {
   const { call, shared } = productDispatch(whole, plan, outSplit);
-  const { n, batches = 1, a, b } = call;
+  const { n, k, batches = 1, a, b } = call;
   const { variant } = plan;
   if (variant.kind === 'subgroup') {
     const VECTOR_A = inWholeVectors(a, batches);
     const VECTOR_B = n % 4 === 0 && inWholeVectors(b, batches);
-    const operands = { ...shared.operands, a4: a.operand, b4: b.operand };
     recorder.dispatch(matmulSubgroupShader, {
       ...shared,
-      operands,
-      tunables: { ...subgroupTunables(variant), STACKED: variant.rows > 16, VECTOR_A, VECTOR_B },
+      operands: { ...shared.operands, a4: a.operand, b4: b.operand },
+      tunables: {
+        ...subgroupTunables(variant),
+        STACKED: variant.rows > 16,
+        VECTOR_A,
+        VECTOR_B,
+        // lavapipe skips what no lane needs, and is up to 6 % slower where that is left out.
+        RAGGED: variant.subgroup > 4 || k % 4 > 0,
+        BIAS: variant.subgroup > 4 || call.bias !== undefined,
+      },
     });
   } else if (variant.kind === 'matrices') {
     recorder.dispatch(recorder.capabilities.matrices!.shader as MatmulShader, {

@@ -3,8 +3,10 @@ import type { Scalar, Shader } from './shader.ts';
 /**
  * The interface of a shader, read out of its text as scripts/build-shaders.ts writes it (minified, one line per
  * declaration), where wgsl_reflect has checked it: a page need not download it beside the text.
+ * @param parts of the text; functions that shaders have in common are one string for all of them
  */
-export function reflect(name: string, code: string): Shader {
+export function reflect(name: string, parts: readonly string[]): Shader {
+  const code = parts.join('\n');
   const declared = (kind: string) =>
     [...code.matchAll(new RegExp(`^${kind} ([A-Za-z]\\w*)(?::(\\w+))?(?:=(.*))?;$`, 'gm'))].map(
       ([, tunable, type, value]) =>

@@ -79,7 +79,7 @@ describe.each([
     recorder.dispose();
   });
 
-  it('reads into memory that is given to it, and only if it is as long', async () => {
+  it('reads into memory that is given to it, if it is long enough', async () => {
     const recorder = new DirectRecorder(gpu);
     const { slice } = recorder.upload('f32', a);
     const into = new Float32Array(n);
@@ -87,7 +87,7 @@ describe.each([
       expect(await gpu.readFloats(slice as BufferSlice, into.fill(0))).toBe(into);
       expect(into).toEqual(a);
     }
-    await expect(gpu.readFloats(slice as BufferSlice, new Float32Array(n + 1))).rejects.toThrow(GpuError);
+    await expect(gpu.readFloats(slice as BufferSlice, new Float32Array(n - 1))).rejects.toThrow(RangeError);
     expect(await gpu.readFloats(slice as BufferSlice)).toEqual(a);
     recorder.dispose();
   });
