@@ -176,7 +176,7 @@ function generate(path: string, code: string, imports: Set<string>): string {
   flush();
   return [
     '',
-    `interface ${type[0]!.toUpperCase()}${type.slice(1)} {`,
+    `export interface ${type[0]!.toUpperCase()}${type.slice(1)} {`,
     ...Object.entries(shader).map(([key, value]) => `  readonly ${key}: ${JSON.stringify(value)};`),
     '  readonly code: string;',
     '}',
