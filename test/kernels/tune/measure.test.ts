@@ -215,11 +215,18 @@ describe('the variants of our kernels', () => {
     const { kind } = gpu.capabilities;
     gpu.capabilities.kind = 'gpu';
     try {
-      for (const key of KEYS) {
+      for (const [i, key] of KEYS.entries()) {
         const made = subjectOf(key, gpu.capabilities)!;
-        const { excluded } = await tuneSubject(gpu, made, { rounds: 0 });
-        expect(excluded, key).toEqual([]);
         if (!/g6|int8product m1/.test(key)) expect(made.candidates.length, key).toBeGreaterThan(1);
+        // A tile compiles for more than a second on a software adapter. How weights are unpacked does not depend on it: each
+        // format takes two tiles, the next one other two, and the rest of its variants.
+        const tiles = made.candidates.filter((id) => /^t\d/.test(id));
+        const taken = [tiles[i % tiles.length], tiles[(i + 1) % tiles.length]];
+        const candidates = / (w\d|q)/.test(key)
+          ? made.candidates.filter((id) => !tiles.includes(id) || taken.includes(id))
+          : made.candidates;
+        const { excluded } = await tuneSubject(gpu, { ...made, candidates }, { rounds: 0 });
+        expect(excluded, key).toEqual([]);
       }
     } finally {
       gpu.capabilities.kind = kind;
