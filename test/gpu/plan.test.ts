@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { BufferSlice } from '../../src/gpu/buffers.ts';
 import { DeviceLostError, GpuError, LimitError, OutOfMemoryError } from '../../src/gpu/errors.ts';
 import type { Gpu } from '../../src/gpu/gpu.ts';
@@ -75,6 +75,24 @@ describe.each([
     const expected = Float32Array.from(a, (value, i) => 2 * Math.fround(value + b[i]) - 0.5 * b[i]);
     const result = await recorder.read(out);
     for (let i = 0; i < n; i++) expect(result[i]).toBeCloseTo(expected[i], 5);
+    plan.dispose();
+    recorder.dispose();
+  });
+
+  it('encodes the next replay from the second on, while the GPU works', async () => {
+    const recorder = new DirectRecorder(gpu);
+    const x = recorder.upload('f32', a);
+    const out = recorder.temporary('f32', n);
+    add(recorder, { a: x, b: x, out });
+    const plan = await recorder.compile();
+    const encoders = vi.spyOn(gpu.device, 'createCommandEncoder');
+    const counts = [0, 1, 2].map(() => {
+      plan.replay();
+      return encoders.mock.calls.length;
+    });
+    encoders.mockRestore();
+    expect(counts).toEqual([1, 3, 4]);
+    expect(await recorder.read(out)).toEqual(a.map((value) => 2 * value));
     plan.dispose();
     recorder.dispose();
   });

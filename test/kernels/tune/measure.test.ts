@@ -119,6 +119,8 @@ const KEYS = [
   'sum o3 n320 i1',
   'softmax l5 n160',
   'softmax l40 n10',
+  // Enough of them for the highest tiles.
+  'product m160 n160 k30 b1 ar1 br1',
   'conv g1 o5 i3 kh3 kw3 oh7 ow9 n3 d1 s2 y1 w4',
   'conv g1 o21 i5 kh3 kw3 oh8 ow8 n3 d1 s1 y1 w3 q1',
   'conv g6 o1 i1 kh3 kw3 oh5 ow6 n2 d1 s1 y1 w5',
