@@ -122,7 +122,7 @@ export class Plan {
     }
   }
 
-  /** The command buffers of a replay, each to be submitted before the next is asked for. */
+  /** The command buffers of a replay, to be submitted once and in this order; each is encoded when it is asked for. */
   *encode(): Generator<GPUCommandBuffer> {
     this.gpu.throwIfLost();
     const { device } = this.gpu;
