@@ -10,6 +10,7 @@ const entry = fileURLToPath(new URL('../src/web.ts', import.meta.url));
 export type Part =
   | 'convAlternatives'
   | 'matmulDots'
+  | 'matmulShallow'
   | 'floatLayer'
   | 'denseLayer'
   | 'int8Layer'

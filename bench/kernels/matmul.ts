@@ -1,6 +1,6 @@
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { batchedMatmul } from '../../src/kernels/batchedMatmul.ts';
-import { matmulDots } from '../../src/kernels/matmulDots.ts';
+import { productAlternatives } from '../../src/kernels/productAlternatives.ts';
 import { randomFloats } from '../data.ts';
 import { recordOurs } from '../ours.ts';
 import { jaxContender } from '../peers/jax.ts';
@@ -26,7 +26,7 @@ function product(m: number, k: number, n: number, batch: number[] = []): KernelC
       recordOurs(gpu, (builder, upload) => {
         const out = builder.tensor(outShape);
         const operands = { a: { operand: upload(aShape, a), batch }, b: { operand: upload(bShape, b), batch }, out };
-        batchedMatmul(builder, { m, n, k, batch, ...operands, alternatives: matmulDots });
+        batchedMatmul(builder, { m, n, k, batch, ...operands, alternatives: productAlternatives });
         return out;
       }),
     tfjs: (tf) => tfContender(tf, [tf.tensor(a, aShape), tf.tensor(b, bShape)], (x, y) => tf.matMul(x, y)),

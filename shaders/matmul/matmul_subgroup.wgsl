@@ -35,9 +35,12 @@ struct Args {
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
 const UNIT_A: u32 = select(1u, 4u, VECTOR_A);
-// Whether there may be terms left behind the last four, and a bias: SwiftShader goes through the code for them all the same.
+// Whether there may be terms left behind the last four; whether there is nothing to do to a sum, that is, no bias, no bounds,
+// and alpha is 1; whether columns of C come in whole fours, so that all that a lane has, or none, are there. SwiftShader goes
+// through the code for the other case all the same.
 const RAGGED: bool = true;
-const BIAS: bool = true;
+const PLAIN: bool = false;
+const FOURS: bool = false;
 // Whether a lane has four columns more, 4·SUBGROUP further: of a single row on SwiftShader, whose four lanes would read one
 // line of the cache from a row of B, and now read two that are neighbours.
 const TWICE: bool = ROWS == 1 && SUBGROUP == 4;
@@ -117,23 +120,33 @@ fn load_b(c: vec4u, distance: u32) -> vec4f {
   return vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
 }
 
-// Where the sums of a lane go.
-struct Place { row: u32, lane: u32, col: u32, base: u32 }
+// Where the sums of a lane go, and what it takes to store them: SwiftShader hoists nothing.
+struct Place { row: u32, lane: u32, col: u32, base: u32, m: u32, n: u32, out_m: u32, out_n: u32, alpha: f32, lo: f32, hi: f32 }
 
 fn store(at: Place, r: u32, sum: vec4f) {
   let row = at.row + row_of(r, at.lane);
   let columns = at.col + vec4u(0, 1, 2, 3);
-  let o = at.base + row * args.out_m + columns * args.out_n;
-  var v = args.alpha * sum;
-  if (BIAS) {
+  let o = at.base + row * at.out_m + columns * at.out_n;
+  var v = sum;
+  if (!PLAIN) {
+    v = at.alpha * sum;
     if (args.beta != 0) {
       let i = row * args.bias_m + min(columns, vec4u(args.n - 1)) * args.bias_n;
       v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
     }
+    v = bounded4(v, at.lo, at.hi);
   }
-  v = bounded4(v, args.lo, args.hi);
+  if (FOURS) {
+    if (row < at.m && at.col < at.n) {
+      out[o.x] = v.x;
+      out[o.y] = v.y;
+      out[o.z] = v.z;
+      out[o.w] = v.w;
+    }
+    return;
+  }
   // Written out: SwiftShader is faster without the loop.
-  let inside = (columns < vec4u(args.n)) & vec4<bool>(row < args.m);
+  let inside = (columns < vec4u(at.n)) & vec4<bool>(row < at.m);
   if (inside.x) { out[o.x] = v.x; }
   if (inside.y) { out[o.y] = v.y; }
   if (inside.z) { out[o.z] = v.z; }
@@ -162,7 +175,8 @@ fn main(
   let a_base = args.a_offset + batch * args.a_batch + k_begin * args.a_k;
   let b_base = args.b_offset + batch * args.b_batch + k_begin * args.b_k;
   let c = columns_at(col, b_base);
-  let d = columns_at(col + 4 * SUBGROUP, b_base);
+  var d = vec4u();
+  if (TWICE) { d = columns_at(col + 4 * SUBGROUP, b_base); }
   var sums = array<vec4f, 16>();
   var sums_below = array<vec4f, 16>();
 
@@ -206,7 +220,8 @@ fn main(
     }
   }
 
-  var at = Place(row, lane, col, args.out_offset + batch * args.out_batch + split * args.out_split);
+  let base = args.out_offset + batch * args.out_batch + split * args.out_split;
+  var at = Place(row, lane, col, base, args.m, args.n, args.out_m, args.out_n, args.alpha, args.lo, args.hi);
   // A copy, so that the sums themselves need no address and stay in registers.
   var results = sums;
   for (var r = 0u; r < ROWS; r++) { store(at, r, results[r]); }

@@ -7,6 +7,7 @@ import {
   inHalf,
   type MatrixVariant,
   type ProductVariant,
+  type ShallowVariant,
   splitSum,
   type TileCount,
   tiledTunables,
@@ -65,11 +66,17 @@ export interface MatmulPlan extends MatmulCut {
   kChunk: number;
 }
 
+/** What all kernels' dispatches are made from. */
+type TilePlan = Omit<MatmulPlan, 'variant' | 'cost'>;
+
 /** As dot products; see matmulDots.ts. */
-export type DotsPlan = Omit<MatmulPlan, 'variant' | 'cost'> & { variant: DotsVariant };
+export type DotsPlan = TilePlan & { variant: DotsVariant };
+
+/** All terms at once; see matmulShallow.ts. */
+export type ShallowPlan = TilePlan & { variant: ShallowVariant; turns: number };
 
 /** What may have been measured to be the fastest. */
-export type TunedPlan = MatmulPlan | DotsPlan;
+export type TunedPlan = MatmulPlan | DotsPlan | ShallowPlan;
 
 export interface ProductShape {
   m: number;
@@ -91,7 +98,7 @@ export function planMatmul(adapter: Adapter, shape: ProductShape): MatmulPlan {
 }
 
 function planBy(adapter: Adapter, shape: ProductShape, tuned: TunedPlan | undefined): MatmulPlan {
-  if (tuned && tuned.variant.kind !== 'dots') return tuned as MatmulPlan;
+  if (tuned && 'cost' in tuned) return tuned;
   const byMatrices = adapter.matrices?.choose<MatmulCut>(adapter, shape);
   if (byMatrices) return splitProduct(adapter, shape, byMatrices, false);
   const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS, MOST_ROWS);
@@ -178,7 +185,7 @@ export function matmul(recorder: Recorder, call: MatmulCall): void {
 }
 
 /** What all kernels take of a product, or of its transpose. */
-export function productDispatch(whole: WholeMatmulCall, plan: Omit<DotsPlan, 'variant'>, outSplit: number) {
+export function productDispatch(whole: WholeMatmulCall, plan: TilePlan, outSplit: number) {
   const call = plan.swap ? transposed(whole) : whole;
   const { m, n, k, batches = 1, a, b, out, bias, alpha, beta, lo, hi, label } = call;
   // A workgroup is one tile: on a CPU adapter, a subgroup of its own, so that no subgroup idles over the edge.
@@ -236,9 +243,9 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
         STACKED: variant.rows > 16,
         VECTOR_A,
         VECTOR_B,
-        // lavapipe loads nothing for lanes that need it not, and its main loop is up to 15 % slower without this code behind it.
-        RAGGED: variant.subgroup > 4 || k % 4 > 0,
-        BIAS: variant.subgroup > 4 || call.bias !== undefined,
+        // For SwiftShader. lavapipe does nothing for lanes that need it not, and without the code for last terms and for a bias
+        // its main loop is up to 15 % slower.
+        ...(variant.subgroup === 4 && { RAGGED: k % 4 > 0, FOURS: n % 4 === 0, PLAIN: isPlain(call) }),
       },
     });
   } else if (variant.kind === 'matrices') {
@@ -250,6 +257,11 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
     const Tile4 = variant.half ? 'vec4h' : 'vec4f';
     recorder.dispatch(matmulTiledShader, { ...shared, tunables: { ...tiledTunables(variant), Tile4 } });
   }
+}
+
+/** Whether there is nothing to do to the sums. */
+export function isPlain({ bias, alpha, lo, hi }: WholeMatmulCall): boolean {
+  return bias === undefined && alpha === 1 && lo === LOWEST && hi === HIGHEST;
 }
 
 /** As `MatrixProducts` promises it, with tunables of its own. */

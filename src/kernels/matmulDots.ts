@@ -48,8 +48,8 @@ export function planDots(adapter: Adapter, shape: ProductShape): DotsPlan | unde
  * Elsewhere these win by 1.1 to 1.3 where a single row has many terms, and lose by the cost of more tiles where it has few.
  * Of GPUs nothing was measured: the other tiles have 16 rows at the least there, and keep few workgroups busy.
  */
-function areDotsFaster(adapter: Adapter, { k }: ProductShape, { rows }: DotsVariant): boolean {
-  if (k < leastDotsTerms(adapter)) return false;
+function areDotsFaster(adapter: Adapter, { m, n, k }: ProductShape, { rows }: DotsVariant): boolean {
+  if (k < leastDotsTerms(adapter, { m, n })) return false;
   if (adapter.kind === 'gpu') return true;
   return rows === 1 || k % (rows === 2 ? 512 : 1024) === 0;
 }

@@ -37,12 +37,12 @@ export interface MatrixVariant {
 export const FEW_ROWS = 4;
 
 /**
- * Terms from which on the rule does so. Never with subgroups of less than 8, which are SwiftShader's: the most that they
- * gained there was 1.3, for 1024 terms, and pages would load a module more for it.
+ * Terms from which on the rule does so. With subgroups of less than 8, which are SwiftShader's, only where rows and columns
+ * both are few: elsewhere the most that they gained there was 1.3, and pages would load a module more for it.
  */
-export function leastDotsTerms({ kind, subgroupSize = 0 }: Adapter): number {
+export function leastDotsTerms({ kind, subgroupSize = 0 }: Adapter, { m, n }: { m: number; n: number }): number {
   if (kind === 'gpu') return 128;
-  return subgroupSize < 8 ? Number.POSITIVE_INFINITY : 512;
+  return subgroupSize < 8 && Math.max(m, n) > FEW_ROWS ? Number.POSITIVE_INFINITY : 512;
 }
 
 /**
@@ -54,6 +54,22 @@ export interface DotsVariant {
   rows: 1 | 2 | 4;
   lanes: number;
   subgroup: boolean;
+}
+
+/** Products of so few terms may be computed all terms at once, by subgroups. */
+const MOST_SHALLOW_TERMS = 16;
+
+/** Whether that is possible. */
+export function mayBeShallow({ kind, subgroupSize }: Adapter, { k }: { k: number }): boolean {
+  const isByLanes = kind === 'cpu' && subgroupSize !== undefined && SUBGROUPS.includes(subgroupSize);
+  return isByLanes && k > 0 && k <= MOST_SHALLOW_TERMS;
+}
+
+/** `rows` x 4·subgroup of a product a turn, many turns per subgroup; see matmulShallow.ts. */
+export interface ShallowVariant {
+  kind: 'shallow';
+  subgroup: number;
+  rows: 1 | 2 | 4 | 8;
 }
 
 export interface TileCount<Variant = ProductVariant> {

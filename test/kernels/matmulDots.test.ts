@@ -1,27 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
-import { type DotsPlan, type MatmulCall, matmul, matrix, type ProductShape } from '../../src/kernels/matmul.ts';
+import { type DotsPlan, type MatmulCall, matmul, matrix } from '../../src/kernels/matmul.ts';
 import { dotsPlans, matmulDots, planDots } from '../../src/kernels/matmulDots.ts';
 import type { Adapter } from '../../src/kernels/productVariant.ts';
+import { expectProduct, type ProductCase } from '../support/expectProduct.ts';
 import { testGpu } from '../support/gpu.ts';
-import { randomFloats, relativeError } from '../support/numbers.ts';
+import { randomFloats } from '../support/numbers.ts';
 import { KINDS, recorderOfKind } from '../support/recorderOfKind.ts';
-import { matMul, transpose } from '../support/reference/products.ts';
-import { array64 } from '../support/reference/reference.ts';
 
-interface Case {
-  m: number;
-  n: number;
-  k: number;
-  ta?: boolean;
-  tb?: boolean;
-  batches?: number;
-  /** Elements before the matrices. */
-  offset?: number;
-}
-
-const cases: [name: string, Case][] = [
+const cases: [name: string, ProductCase][] = [
   ['a row', { m: 1, n: 64, k: 1024, tb: true }],
   ['an odd row by odd columns', { m: 1, n: 13, k: 1023, tb: true }],
   ['two rows', { m: 2, n: 9, k: 130, tb: true }],
@@ -38,67 +26,9 @@ const cases: [name: string, Case][] = [
   ['matrices within a buffer, unaligned', { m: 2, n: 6, k: 256, tb: true, offset: 3 }],
 ];
 
-const shapeOf = ({ m, n, k, ta = false, tb = false, batches = 1 }: Case): ProductShape => {
-  return { m, n, k, batches, aRows: !ta || m === 1, bRows: !tb || n === 1, contiguous: true };
-};
-
-/** By every plan for that shape, each held to float64. */
-async function expectProduct(kind: (typeof KINDS)[number], shape: Case, changes: Partial<MatmulCall> = {}) {
-  const { m, n, k, ta = false, tb = false, batches = 1, offset = 0 } = shape;
-  const recorder = new DirectRecorder(await testGpu());
-  const of = recorderOfKind(recorder, kind);
-  const a = randomFloats(1, batches * m * k);
-  const b = randomFloats(2, batches * k * n);
-  const bias = randomFloats(3, n);
-  const upload = (data: Float32Array) => recorder.upload('f32', Float32Array.of(...new Array(offset).fill(9), ...data));
-  const call: MatmulCall = {
-    ...{ m, n, k, batches, alpha: 0.5, beta: 2, lo: -1.5, hi: 2 },
-    a: { ...matrix(upload(a), ta ? m : k, ta), offset, batchStride: m * k },
-    b: { ...matrix(upload(b), tb ? k : n, tb), offset, batchStride: k * n },
-    out: { ...matrix(recorder.temporary('f32', 0), n), batchStride: m * n },
-    bias: { operand: recorder.upload('f32', bias), rowStride: 0, columnStride: 1 },
-    ...changes,
-  };
-  const plans = dotsPlans(of.capabilities, shapeOf(shape));
-  expect(plans.length).toBeGreaterThan(0);
-  const outs = plans.map((plan) => {
-    const out = recorder.upload('f32', new Float32Array(batches * m * n).fill(Number.NaN));
-    const taken = { dots: false };
-    matmul(of, {
-      ...call,
-      out: { ...call.out, operand: out },
-      alternatives: (recorder, whole, shape) => {
-        taken.dots = matmulDots(recorder, whole, shape, plan);
-        return taken.dots;
-      },
-    });
-    expect(taken.dots).toBe(true);
-    return out;
-  });
-  await recorder.run();
-  const expected: number[] = [];
-  for (let batch = 0; batch < batches; batch++) {
-    const [left, right] = [
-      a.subarray(batch * m * k, (batch + 1) * m * k),
-      b.subarray(batch * k * n, (batch + 1) * k * n),
-    ];
-    const product = matMul(
-      ta ? transpose(array64([k, m], left)) : array64([m, k], left),
-      tb ? transpose(array64([n, k], right)) : array64([k, n], right),
-    );
-    for (const [i, value] of product.data.entries()) {
-      expected.push(Math.min(2, Math.max(-1.5, 0.5 * value + 2 * bias[i % n]!)));
-    }
-  }
-  for (const out of outs) {
-    expect(relativeError(await recorder.read(out), Float64Array.from(expected))).toBeLessThan(1e-5);
-  }
-  recorder.dispose();
-}
-
 describe.each(KINDS)('dot products as a %s computes them', (kind) => {
   it.each(cases)('%s', async (_, shape) => {
-    await expectProduct(kind, shape);
+    await expectProduct(kind, shape, matmulDots, dotsPlans);
   });
 
   it('are the bias where there is nothing to sum, and let NaN through their bounds', async () => {
@@ -147,6 +77,7 @@ describe('the rule for dot products', () => {
     [lavapipe, 4, 1000, 512, false, undefined],
     [swiftShader, 1, 1000, 1000, false, undefined],
     [swiftShader, 2, 1000, 1024, false, undefined],
+    [swiftShader, 2, 4, 1024, false, '2'],
     // Few terms.
     [lavapipe, 1, 1000, 256, false, undefined],
     [gpu, 1, 10, 84, false, undefined],

@@ -3,12 +3,13 @@ import { inferers } from '../../graph/infer/inferers.ts';
 import { gemmGeometry } from '../../graph/infer/matmul.ts';
 import { expand } from '../../kernels/binary.ts';
 import { matmul, matrix } from '../../kernels/matmul.ts';
+import { productAlternatives as allAlternatives } from '../../kernels/productAlternatives.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } from '../operator.ts';
 import { broadcastAxes } from './binary.ts';
 import { convAlternatives, loadConvAlternatives } from './convAlternatives.ts';
-import { dots, loadDots } from './dots.ts';
 import { floatKernels, loadFloatKernels } from './floatKernels.ts';
+import { loadProductAlternatives, productAlternatives } from './productAlternatives.ts';
 
 const [A, B, C] = [0, 1, 2] as const;
 
@@ -54,7 +55,7 @@ function forward(context: ForwardContext): void {
     alpha,
     beta,
     ...context.bounds,
-    alternatives: dots(),
+    alternatives: productAlternatives,
     label: 'dense',
   });
 }
@@ -69,7 +70,7 @@ function backward(context: BackwardContext): void {
   if (context.wants(A)) {
     const [rows, columns] = transA ? [k, m] : [m, k];
     matmul(builder, {
-      ...{ m: rows, n: columns, k: n, alpha, label: 'gradient of A' },
+      ...{ m: rows, n: columns, k: n, alpha, alternatives: allAlternatives, label: 'gradient of A' },
       a: transA ? bView(false) : matrix(dy, n),
       b: transA ? matrix(dy, n, true) : bView(true),
       out: matrix(context.inputGradient(A), columns),
@@ -78,7 +79,7 @@ function backward(context: BackwardContext): void {
   if (context.wants(B)) {
     const [rows, columns] = transB ? [n, k] : [k, n];
     matmul(builder, {
-      ...{ m: rows, n: columns, k: m, alpha, label: 'gradient of B' },
+      ...{ m: rows, n: columns, k: m, alpha, alternatives: allAlternatives, label: 'gradient of B' },
       a: transB ? matrix(dy, n, true) : aView(true),
       b: transB ? aView(false) : matrix(dy, n),
       out: matrix(context.inputGradient(B), columns),
@@ -93,7 +94,11 @@ function backward(context: BackwardContext): void {
 }
 
 async function load(use: PlanUse): Promise<void> {
-  await Promise.all([loadFloatKernels('Gemm', use), loadDots(use), loadConvAlternatives('Gemm', use, ['dense'])]);
+  await Promise.all([
+    loadFloatKernels('Gemm', use),
+    loadProductAlternatives(use),
+    loadConvAlternatives('Gemm', use, ['dense']),
+  ]);
 }
 
 /** y = alpha·op(A)·op(B) + beta·C. */

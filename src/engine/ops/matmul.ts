@@ -1,13 +1,14 @@
 import { inferers } from '../../graph/infer/inferers.ts';
 import { matMulGeometry } from '../../graph/infer/matmul.ts';
 import { batchedMatmul, type MatrixBatch } from '../../kernels/batchedMatmul.ts';
+import { productAlternatives as allAlternatives } from '../../kernels/productAlternatives.ts';
 import { reduceSum } from '../../kernels/reduceSum.ts';
 import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } from '../operator.ts';
 import { elementsOf, type Value } from '../value.ts';
 import { broadcastAxes } from './binary.ts';
 import { convAlternatives, loadConvAlternatives } from './convAlternatives.ts';
-import { dots, loadDots } from './dots.ts';
 import { floatKernels, loadFloatKernels } from './floatKernels.ts';
+import { loadProductAlternatives, productAlternatives } from './productAlternatives.ts';
 
 /**
  * The product's sizes and batches. Where b is a single matrix, the rows of all of a's matrices are those of one product:
@@ -43,7 +44,7 @@ function forward(context: ForwardContext): void {
     b: { operand: context.input(1), batch: bBatch },
     out: context.output(),
     ...{ batch, m, n, k },
-    alternatives: dots(),
+    alternatives: productAlternatives,
   });
 }
 
@@ -80,12 +81,20 @@ function gradient(
   const axes = broadcastAxes(own, batch);
   const shape = [...batch, m, n];
   const out: Value<'f32'> = axes.length === 0 ? target : builder.tensor(shape, 'f32', 'gradient before its sum');
-  batchedMatmul(builder, { ...product, out, label: `gradient of operand ${index}` });
+  batchedMatmul(builder, {
+    ...{ ...product, out },
+    alternatives: allAlternatives,
+    label: `gradient of operand ${index}`,
+  });
   if (axes.length > 0) reduceSum(builder, { x: out, out: target, shape, axes, label: 'sum of gradient' });
 }
 
 async function load(use: PlanUse): Promise<void> {
-  await Promise.all([loadFloatKernels('MatMul', use), loadDots(use), loadConvAlternatives('MatMul', use, ['dense'])]);
+  await Promise.all([
+    loadFloatKernels('MatMul', use),
+    loadProductAlternatives(use),
+    loadConvAlternatives('MatMul', use, ['dense']),
+  ]);
 }
 
 /** NumPy's matmul, vectors and broadcast batches included. */

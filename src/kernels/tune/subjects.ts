@@ -4,7 +4,7 @@ import { convAlternatives } from '../convAlternatives.ts';
 import { convGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { matmul, type ProductShape } from '../matmul.ts';
-import { matmulDots } from '../matmulDots.ts';
+import { productAlternatives } from '../productAlternatives.ts';
 import { reduceSum } from '../reduceSum.ts';
 import { softmax } from '../softmax.ts';
 import { validConv } from '../validConv.ts';
@@ -55,7 +55,7 @@ const product: Make = (d, adapter) => {
         a: { operand: a!, rowStride: aRow!, columnStride: aColumn!, batchStride: m * k },
         b: { operand: b!, rowStride: bRow!, columnStride: bColumn!, batchStride: k * n },
         out: { operand: out, rowStride: n, columnStride: 1, batchStride: m * n },
-        alternatives: matmulDots,
+        alternatives: productAlternatives,
       });
     },
     expected([a, b], index) {

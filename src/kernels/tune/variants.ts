@@ -17,6 +17,7 @@ import {
   type TunedPlan,
 } from '../matmul.ts';
 import { dotsPlans, planDots } from '../matmulDots.ts';
+import { planShallow, shallowPlans } from '../matmulShallow.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
 import { stripTiles, takesStrips } from '../stripsChoice.ts';
@@ -42,7 +43,8 @@ export const product: Variants<ProductShape, TunedPlan> = {
   },
   /**
    * Every cut of the product, and of its transpose (`s`; not by subgroup matrices), with the split of the rule, with none
-   * (`/1`) and with about twice as many (`/2`); where lanes can go along the terms, dot products.
+   * (`/1`) and with about twice as many (`/2`); where lanes can go along the terms, dot products (`d`); of few terms all at
+   * once (`k`).
    */
   candidates(adapter, shape) {
     const { m, n, half } = shape;
@@ -66,9 +68,12 @@ export const product: Variants<ProductShape, TunedPlan> = {
     for (const value of dotsPlans(adapter, shape)) {
       candidates.push({ id: `d${value.variant.rows}${value.swap ? 's' : ''}`, value });
     }
+    for (const value of shallowPlans(adapter, shape)) {
+      candidates.push({ id: `k${value.variant.rows}${value.swap ? 's' : ''}`, value });
+    }
     return shape.contiguous === false ? candidates.filter(({ value }) => value.splits === 1) : candidates;
   },
-  rule: (adapter, shape) => planDots(adapter, shape) ?? planMatmul(adapter, shape),
+  rule: (adapter, shape) => planDots(adapter, shape) ?? planShallow(adapter, shape) ?? planMatmul(adapter, shape),
 };
 
 export const conv: Variants<ConvGeometry, FloatConvPlan> = {

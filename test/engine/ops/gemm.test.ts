@@ -43,19 +43,22 @@ describe('Gemm agrees with its definition and with central differences', () => {
   });
 });
 
-it('fetches the kernels of few rows for layers that take them', async () => {
+it('fetches the kernels of few rows, and of few terms, for layers that take them', async () => {
   const gpu = await testGpu();
-  const programs = async (batch: number, terms: number) => {
+  const programs = async (batch: number, terms: number, outputs = 20) => {
     const network = new NetworkBuilder('dense', [1, terms]);
-    network.node('Gemm', [network.last, network.parameter([20, terms], -1, 1)], { transB: 1 });
+    network.node('Gemm', [network.last, network.parameter([outputs, terms], -1, 1)], { transB: 1 });
     const model = await InferenceModel.compile(gpu, network.finish(), { batch });
     const names = model.plan.dispatches.map(({ source }) => source.name);
     model.dispose();
     return names.join();
   };
   // SwiftShader's subgroups of four are not worth the module.
-  const takes = Number.isFinite(leastDotsTerms(gpu.capabilities));
+  const takes = Number.isFinite(leastDotsTerms(gpu.capabilities, { m: 1, n: 20 }));
   expect(/dots/.test(await programs(1, 1024))).toBe(takes);
   expect(await programs(1, 84)).not.toMatch(/dots/);
+  expect(await programs(1, 1024, 3)).toMatch(/dots/);
   expect(await programs(8, 1024)).not.toMatch(/dots/);
+  expect(/shallow/.test(await programs(256, 12, 64))).toBe(gpu.capabilities.kind === 'cpu');
+  expect(await programs(256, 17, 64)).not.toMatch(/shallow/);
 });

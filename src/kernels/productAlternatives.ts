@@ -1,0 +1,8 @@
+import type { ProductAlternatives } from './matmul.ts';
+import { matmulDots } from './matmulDots.ts';
+import { matmulShallow } from './matmulShallow.ts';
+
+/** All ways that are faster for some products, for those who have no reason to load them one by one. */
+export const productAlternatives: ProductAlternatives = (...product) => {
+  return matmulDots(...product) || matmulShallow(...product);
+};
