@@ -11,6 +11,7 @@ export type Part =
   | 'convAlternatives'
   | 'matmulDots'
   | 'matmulShallow'
+  | 'matmulSmall'
   | 'floatLayer'
   | 'denseLayer'
   | 'int8Layer'

@@ -3,6 +3,7 @@
 // ROWS x 4 of C are computed by LANES lanes, which go along k, four terms each: B, whose columns lie term by term, is then
 // read in whole vectors and from front to back. Lanes of which each takes a column of its own would read at distances of
 // a whole column, which map to one set of a processor's cache where a column is a power of two.
+import package::common::product::Args;
 import package::common::bounds::bounded;
 import package::common::rows::ENDLESS;
 
@@ -11,20 +12,11 @@ const LANES: u32 = 8;
 const ROWS: u32 = 1;
 // Whether a single row takes four columns more, which share its loads: their sums are `r1`. By subgroups only.
 const WIDE: bool = false;
+// Whether there is a single column, which is then loaded once.
+const SINGLE: bool = false;
 // Rows of A, and columns of B, are whole vectors.
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
-
-struct Args {
-  m: u32, n: u32, k: u32,
-  a_offset: u32, a_batch: u32, a_m: u32, a_k: u32,
-  b_offset: u32, b_batch: u32, b_k: u32, b_n: u32,
-  out_offset: u32, out_batch: u32, out_m: u32, out_n: u32,
-  bias_m: u32, bias_n: u32, // strides of the bias; 0 broadcasts it
-  k_chunk: u32, splits: u32, out_split: u32, // of the other kernels: sums are not split
-  tiles_n: u32, plane_groups: u32, batches: u32,
-  alpha: f32, beta: f32, lo: f32, hi: f32,
-}
 
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -37,11 +29,13 @@ struct Args {
 // Of four columns, by rows.
 struct Sums { r0: vec4f, r1: vec4f, r2: vec4f, r3: vec4f }
 
-struct Tile { batch: u32, row: u32, column: u32 }
+struct Tile { batch: u32, split: u32, row: u32, column: u32 }
 
 fn tile_of(group: u32) -> Tile {
+  let plane = group / args.plane_groups;
   let tile = group % args.plane_groups;
-  return Tile(group / args.plane_groups, tile / args.tiles_n * ROWS, tile % args.tiles_n * select(4u, 8u, WIDE));
+  let column = tile % args.tiles_n * select(4u, 8u, WIDE);
+  return Tile(plane / args.splits, plane % args.splits, tile / args.tiles_n * ROWS, column);
 }
 
 // Four terms.
@@ -57,6 +51,13 @@ fn load_b(base: u32, step: u32) -> vec4f {
   return vec4f(b[i], b[i + args.b_k], b[i + 2 * args.b_k], b[i + 3 * args.b_k]);
 }
 
+// Of four columns.
+fn load_columns(bases: vec4u, step: u32) -> mat4x4f {
+  let first = load_b(bases.x, step);
+  if (SINGLE) { return mat4x4f(first, vec4f(), vec4f(), vec4f()); }
+  return mat4x4f(first, load_b(bases.y, step), load_b(bases.z, step), load_b(bases.w, step));
+}
+
 // Sum by sum, from the first product to the addition (see common/rows).
 fn madd(sum: vec4f, x: vec4f, y: mat4x4f) -> vec4f {
   return vec4f(
@@ -70,8 +71,11 @@ fn madd(sum: vec4f, x: vec4f, y: mat4x4f) -> vec4f {
 // A lane's part of the tile. A row or a column past the edge repeats the last one.
 fn lane_sums(tile: Tile, lane: u32) -> Sums {
   let four = vec4u(0, 1, 2, 3);
-  let rows = args.a_offset + tile.batch * args.a_batch + min(tile.row + four, vec4u(args.m - 1)) * args.a_m;
-  let b_base = args.b_offset + tile.batch * args.b_batch;
+  let k_begin = tile.split * args.k_chunk;
+  let terms = min(k_begin + args.k_chunk, args.k) - min(k_begin, args.k);
+  let a_base = args.a_offset + tile.batch * args.a_batch + k_begin * args.a_k;
+  let rows = a_base + min(tile.row + four, vec4u(args.m - 1)) * args.a_m;
+  let b_base = args.b_offset + tile.batch * args.b_batch + k_begin * args.b_k;
   let columns = b_base + min(tile.column + four, vec4u(args.n - 1)) * args.b_n;
   let further = b_base + min(tile.column + 4 + four, vec4u(args.n - 1)) * args.b_n;
   let a_at = rows / select(1u, 4u, VECTOR_A);
@@ -81,16 +85,14 @@ fn lane_sums(tile: Tile, lane: u32) -> Sums {
   var r1 = vec4f();
   var r2 = vec4f();
   var r3 = vec4f();
-  let steps = args.k / (4 * LANES);
+  let steps = terms / (4 * LANES);
   for (var i = 0u; i < ENDLESS; i++) {
     if (i >= steps) { break; }
     let step = i * LANES + lane;
-    let y = mat4x4f(load_b(b_at.x, step), load_b(b_at.y, step), load_b(b_at.z, step), load_b(b_at.w, step));
+    let y = load_columns(b_at, step);
     let x = load_a(a_at.x, step);
     r0 = madd(r0, x, y);
-    if (WIDE) {
-      r1 = madd(r1, x, mat4x4f(load_b(c_at.x, step), load_b(c_at.y, step), load_b(c_at.z, step), load_b(c_at.w, step)));
-    }
+    if (WIDE) { r1 = madd(r1, x, load_columns(c_at, step)); }
     if (ROWS > 1) { r1 = madd(r1, load_a(a_at.y, step), y); }
     if (ROWS > 2) {
       r2 = madd(r2, load_a(a_at.z, step), y);
@@ -98,7 +100,7 @@ fn lane_sums(tile: Tile, lane: u32) -> Sums {
     }
   }
   // The last few terms, of which a lane takes one at a time.
-  for (var k = steps * 4 * LANES + lane; k < args.k; k += LANES) {
+  for (var k = steps * 4 * LANES + lane; k < terms; k += LANES) {
     let i = columns + k * args.b_k;
     let y = vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
     let x = rows + k * args.a_k;
@@ -123,5 +125,6 @@ fn store(tile: Tile, r: u32, lane: u32, sums: vec4f) {
   if (lane >= 4 || row >= args.m || column >= args.n) { return; }
   var v = args.alpha * sums[lane % 4];
   if (args.beta != 0) { v += args.beta * bias[row * args.bias_m + column * args.bias_n]; }
-  out[args.out_offset + tile.batch * args.out_batch + row * args.out_m + column * args.out_n] = bounded(v, args.lo, args.hi);
+  let base = args.out_offset + tile.batch * args.out_batch + tile.split * args.out_split;
+  out[base + row * args.out_m + column * args.out_n] = bounded(v, args.lo, args.hi);
 }

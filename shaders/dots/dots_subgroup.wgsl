@@ -23,7 +23,7 @@ fn main(
   if (tile.batch >= args.batches) { return; }
   let sums = lane_sums(tile, lane);
   store(tile, 0, lane, total(sums.r0));
-  if (WIDE) { store(Tile(tile.batch, tile.row, tile.column + 4), 0, lane, total(sums.r1)); }
+  if (WIDE) { store(Tile(tile.batch, tile.split, tile.row, tile.column + 4), 0, lane, total(sums.r1)); }
   if (ROWS > 1) { store(tile, 1, lane, total(sums.r1)); }
   if (ROWS > 2) {
     store(tile, 2, lane, total(sums.r2));

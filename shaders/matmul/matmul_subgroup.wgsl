@@ -6,22 +6,12 @@
 // A, B and C carry strides for both of their axes, so a transposed operand is the same kernel.
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).
+import package::common::product::Args;
 import package::common::grid::linear_workgroup;
 import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_rows, madd, row_of};
 import package::common::bounds::bounded4;
 
 enable subgroups;
-
-struct Args {
-  m: u32, n: u32, k: u32,
-  a_offset: u32, a_batch: u32, a_m: u32, a_k: u32,
-  b_offset: u32, b_batch: u32, b_k: u32, b_n: u32,
-  out_offset: u32, out_batch: u32, out_m: u32, out_n: u32,
-  bias_m: u32, bias_n: u32, // strides of the bias; 0 broadcasts it
-  k_chunk: u32, splits: u32, out_split: u32,
-  tiles_n: u32, plane_groups: u32, batches: u32, // a plane is one split of one product
-  alpha: f32, beta: f32, lo: f32, hi: f32,
-}
 
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -36,11 +26,9 @@ const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
 const UNIT_A: u32 = select(1u, 4u, VECTOR_A);
 // Whether there may be terms left behind the last four; whether there is nothing to do to a sum, that is, no bias, no bounds,
-// and alpha is 1; whether columns of C come in whole fours, so that all that a lane has, or none, are there. SwiftShader goes
-// through the code for the other case all the same.
+// and alpha is 1. SwiftShader goes through the code for the other case all the same.
 const RAGGED: bool = true;
 const PLAIN: bool = false;
-const FOURS: bool = false;
 // Whether a lane has four columns more, 4·SUBGROUP further: of a single row on SwiftShader, whose four lanes would read one
 // line of the cache from a row of B, and now read two that are neighbours.
 const TWICE: bool = ROWS == 1 && SUBGROUP == 4;
@@ -135,15 +123,6 @@ fn store(at: Place, r: u32, sum: vec4f) {
       v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
     }
     v = bounded4(v, at.lo, at.hi);
-  }
-  if (FOURS) {
-    if (row < at.m && at.col < at.n) {
-      out[o.x] = v.x;
-      out[o.y] = v.y;
-      out[o.z] = v.z;
-      out[o.w] = v.w;
-    }
-    return;
   }
   // Written out: SwiftShader is faster without the loop.
   let inside = (columns < vec4u(at.n)) & vec4<bool>(row < at.m);

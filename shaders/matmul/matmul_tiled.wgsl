@@ -8,6 +8,7 @@
 //
 // In half precision (Tile4 = vec4h, CHAIN > 1) a and b are rounded to half, CHAIN products are summed in half, and those
 // sums in f32. With CHAIN = 4 and terms of random signs, that adds 1.5 times the error of rounding a and b (measured).
+import package::common::product::Args;
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded;
 
@@ -17,17 +18,6 @@ const K_STEP: u32 = 16;
 alias Tile4 = vec4f;
 // Divides K_STEP. 1: every product goes into the f32 sum.
 const CHAIN: u32 = 1;
-
-struct Args {
-  m: u32, n: u32, k: u32,
-  a_offset: u32, a_batch: u32, a_m: u32, a_k: u32,
-  b_offset: u32, b_batch: u32, b_k: u32, b_n: u32,
-  out_offset: u32, out_batch: u32, out_m: u32, out_n: u32,
-  bias_m: u32, bias_n: u32, // strides of the bias; 0 broadcasts it
-  k_chunk: u32, splits: u32, out_split: u32,
-  tiles_n: u32, plane_groups: u32, batches: u32, // a plane is one split of one product
-  alpha: f32, beta: f32, lo: f32, hi: f32,
-}
 
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> a: array<f32>;

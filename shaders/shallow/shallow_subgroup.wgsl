@@ -3,23 +3,12 @@
 // With so few terms the time goes into storing C, and into what a tile does before and after its sums. So a subgroup goes
 // down many rows, ROWS of them a turn, and keeps what it needs of B, four columns for each lane: all terms of a row are
 // added at once, no sum outlives a turn, and no loop over terms begins or ends. Rows are shared as in common/rows.
+import package::common::product::Args;
 import package::common::grid::linear_workgroup;
 import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, row_of};
 import package::common::bounds::bounded4;
 
 enable subgroups;
-
-struct Args {
-  m: u32, n: u32, k: u32,
-  a_offset: u32, a_batch: u32, a_m: u32, a_k: u32,
-  b_offset: u32, b_batch: u32, b_k: u32, b_n: u32,
-  out_offset: u32, out_batch: u32, out_m: u32, out_n: u32,
-  bias_m: u32, bias_n: u32, // strides of the bias; 0 broadcasts it
-  k_chunk: u32, splits: u32, out_split: u32, // of the other kernels: sums are not split
-  tiles_n: u32, plane_groups: u32, batches: u32,
-  alpha: f32, beta: f32, lo: f32, hi: f32,
-  turns: u32, // of a workgroup, ROWS rows each
-}
 
 @group(0) @binding(0) var<uniform> args: Args;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
@@ -125,7 +114,10 @@ fn main(
   let tile_m = tile / args.tiles_n;
   if (batch >= args.batches) { return; }
   let col = (tile - tile_m * args.tiles_n) * 4 * SUBGROUP + 4 * lane;
-  let top = tile_m * args.turns * ROWS;
+  // Rows go in turns, of which each workgroup has as many.
+  let tiles_m = args.plane_groups / args.tiles_n;
+  let turns = ((args.m + ROWS - 1) / ROWS + tiles_m - 1) / tiles_m;
+  let top = tile_m * turns * ROWS;
   // Columns and rows past the edge read others instead, and are not stored.
   let b_base = args.b_offset + batch * args.b_batch;
   var c = b_base + min(col + vec4u(0, 1, 2, 3), vec4u(args.n - 1)) * args.b_n;
@@ -140,7 +132,6 @@ fn main(
   let base = args.out_offset + batch * args.out_batch;
   let at = Place(col, base, args.m, args.n, args.out_m, args.out_n, args.alpha, args.lo, args.hi);
   let a_m = args.a_m;
-  let turns = args.turns;
   for (var turn = 0u; turn < ENDLESS; turn++) {
     if (turn >= turns) { break; }
     let first = top + turn * ROWS;

@@ -8,6 +8,7 @@ import {
   type MatrixVariant,
   type ProductVariant,
   type ShallowVariant,
+  type SmallVariant,
   splitSum,
   type TileCount,
   tiledTunables,
@@ -75,8 +76,11 @@ export type DotsPlan = TilePlan & { variant: DotsVariant };
 /** All terms at once; see matmulShallow.ts. */
 export type ShallowPlan = TilePlan & { variant: ShallowVariant; turns: number };
 
+/** Many small matrices; see matmulSmall.ts. */
+export type SmallPlan = TilePlan & { variant: SmallVariant };
+
 /** What may have been measured to be the fastest. */
-export type TunedPlan = MatmulPlan | DotsPlan | ShallowPlan;
+export type TunedPlan = MatmulPlan | DotsPlan | ShallowPlan | SmallPlan;
 
 export interface ProductShape {
   m: number;
@@ -144,44 +148,55 @@ export function matrix(operand: Operand<'f32'>, columns: number, transposed = fa
 
 /** out = clamp(alpha·a·b + beta·bias), batched, any strides. A sum over no terms (k = 0) is zero. */
 export function matmul(recorder: Recorder, call: MatmulCall): void {
-  const { m, n, k, batches = 1, out, alpha = 1, beta = 1, lo = LOWEST, hi = HIGHEST } = call;
+  const { m, n, k, batches = 1, alpha = 1, beta = 1, lo = LOWEST, hi = HIGHEST } = call;
   if (m * n * batches === 0) return;
   const [aRows, bRows] = [call.a.columnStride === 1, call.b.columnStride === 1];
-  const contiguous = out.rowStride === n && out.columnStride === 1 && (batches === 1 || out.batchStride === m * n);
   const { capabilities } = recorder;
   const half = capabilities.precision === 'f16';
-  const shape = { m, n, k, batches, aRows, bRows, contiguous, half };
+  const shape = { m, n, k, batches, aRows, bRows, contiguous: isContiguous(call), half };
   const { bias } = call;
   const label = call.label ?? 'product';
   const whole = { ...call, alpha, beta: bias ? beta : 0, lo, hi, label };
   const tuned = capabilities.tuned?.choose<TunedPlan>('product', capabilities, shape);
   if (call.alternatives?.(recorder, whole, shape, tuned)) return;
   const plan = planBy(capabilities, shape, tuned);
-  if (plan.splits === 1) {
-    dispatch(recorder, plan, whole, 0);
+  inParts(recorder, plan.splits, whole, (part, outSplit) => dispatch(recorder, plan, part, outSplit));
+}
+
+/** Records a product whose sum is split, and the sum of its parts; of a single part the product alone. */
+export function inParts(
+  recorder: Recorder,
+  splits: number,
+  whole: WholeMatmulCall,
+  dispatch: (call: WholeMatmulCall, outSplit: number) => void,
+): void {
+  if (splits === 1) {
+    dispatch(whole, 0);
     return;
   }
   // The parts are laid out as plain [splits][batches][m][n]; the sum of the splits brings them to their place.
+  const { m, n, batches = 1, out, bias, alpha, beta, lo, hi, label } = whole;
   const size = batches * m * n;
-  const parts = recorder.temporary('f32', plan.splits * size, `${label}: parts`);
+  const parts = recorder.temporary('f32', splits * size, `${label}: parts`);
   const partView = { operand: parts, rowStride: n, columnStride: 1, batchStride: m * n };
-  if (!contiguous) throw new Error(`${label}: a split product needs a contiguous result`);
-  const plain = { ...call, out: partView, bias: undefined, alpha: 1, beta: 0, lo: LOWEST, hi: HIGHEST };
-  dispatch(recorder, plan, { ...plain, label: `${label}, ${plan.splits} splits` }, size);
+  if (!isContiguous(whole)) throw new Error(`${label}: a split product needs a contiguous result`);
+  const plain = { ...whole, out: partView, bias: undefined, alpha: 1, beta: 0, lo: LOWEST, hi: HIGHEST };
+  dispatch({ ...plain, label: `${label}, ${splits} splits` }, size);
   reduceSplits(recorder, {
     parts,
     out: out.operand,
-    splits: plan.splits,
-    size,
+    ...{ splits, size },
     offset: out.offset,
     rows: m,
     columns: n,
     bias: bias && { ...bias, beta },
-    alpha,
-    lo,
-    hi,
+    ...{ alpha, lo, hi },
     label: `${label}: sum of splits`,
   });
+}
+
+function isContiguous({ m, n, batches = 1, out }: MatmulCall): boolean {
+  return out.rowStride === n && out.columnStride === 1 && (batches === 1 || out.batchStride === m * n);
 }
 
 /** What all kernels take of a product, or of its transpose. */
@@ -245,7 +260,7 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
         VECTOR_B,
         // For SwiftShader. lavapipe does nothing for lanes that need it not, and without the code for last terms and for a bias
         // its main loop is up to 15 % slower.
-        ...(variant.subgroup === 4 && { RAGGED: k % 4 > 0, FOURS: n % 4 === 0, PLAIN: isPlain(call) }),
+        ...(variant.subgroup === 4 && { RAGGED: k % 4 > 0, PLAIN: isPlain(call) }),
       },
     });
   } else if (variant.kind === 'matrices') {

@@ -1,16 +1,17 @@
 import { dotsSubgroupShader, dotsWorkgroupShader } from './generated/dots.ts';
 import {
   type DotsPlan,
+  inParts,
   inWholeVectors,
   type ProductAlternatives,
   type ProductShape,
   productDispatch,
   transpose,
 } from './matmul.ts';
-import { type Adapter, type DotsVariant, FEW_ROWS, leastDotsTerms } from './productVariant.ts';
+import { type Adapter, type DotsVariant, FEW_ROWS, leastDotsTerms, splitSum } from './productVariant.ts';
 
-/** Of a tile. Of a single row, subgroups take twice as many: each lane has its terms of the row once for all of them. */
-const COLUMNS = 4;
+/** Terms of a part of a split sum, at least. On adapters that run on a CPU, what takes longer than adding the parts up. */
+const LEAST_SHARE = { gpu: 4096, cpu: 25000 };
 /** Of a workgroup on a GPU. */
 const LANES = 64;
 
@@ -22,16 +23,18 @@ const LANES = 64;
 export const matmulDots: ProductAlternatives = (recorder, whole, shape, tuned) => {
   const plan = tuned ?? planDots(recorder.capabilities, shape);
   if (plan?.variant.kind !== 'dots') return false;
-  const { rows: ROWS, lanes: LANES, subgroup } = plan.variant;
-  const { call, shared } = productDispatch(whole, plan, 0);
-  const { m, a, b, batches = 1 } = call;
-  // The stride of a single row is never used.
-  const VECTOR_A = inWholeVectors(m === 1 ? { ...a, rowStride: 0 } : a, batches);
-  const VECTOR_B = inWholeVectors(transpose(b), batches);
-  recorder.dispatch(subgroup ? dotsSubgroupShader : dotsWorkgroupShader, {
-    ...shared,
-    operands: { ...shared.operands, a4: a.operand, b4: b.operand },
-    tunables: { LANES, ROWS, WIDE: subgroup && ROWS === 1, VECTOR_A, VECTOR_B },
+  const { rows: ROWS, columns, lanes: LANES, subgroup } = plan.variant;
+  inParts(recorder, plan.splits, whole, (part, outSplit) => {
+    const { call, shared } = productDispatch(part, plan, outSplit);
+    const { m, n, a, b, batches = 1 } = call;
+    // The stride of a single row is never used.
+    const VECTOR_A = inWholeVectors(m === 1 ? { ...a, rowStride: 0 } : a, batches);
+    const VECTOR_B = inWholeVectors(n === 1 ? transpose({ ...b, columnStride: 0 }) : transpose(b), batches);
+    recorder.dispatch(subgroup ? dotsSubgroupShader : dotsWorkgroupShader, {
+      ...shared,
+      operands: { ...shared.operands, a4: a.operand, b4: b.operand },
+      tunables: { LANES, ROWS, WIDE: columns === 8, SINGLE: n === 1, VECTOR_A, VECTOR_B },
+    });
   });
   return true;
 };
@@ -56,7 +59,7 @@ function areDotsFaster(adapter: Adapter, { m, n, k }: ProductShape, { rows }: Do
 
 /** All plans that the adapter can run, the one with the fewest tiles of A's rows first. */
 export function dotsPlans(adapter: Adapter, shape: ProductShape): DotsPlan[] {
-  const { m, n, k, aRows = true, bRows = true } = shape;
+  const { m, n, k, batches = 1, aRows = true, bRows = true, contiguous = true } = shape;
   const { kind, subgroupSize } = adapter;
   const subgroup = kind === 'cpu';
   if (subgroup && (subgroupSize === undefined || subgroupSize < 4 || subgroupSize > 64)) return [];
@@ -67,10 +70,19 @@ export function dotsPlans(adapter: Adapter, shape: ProductShape): DotsPlan[] {
     if (few > FEW_ROWS || !isAlongTerms) continue;
     for (const rows of [4, 2, 1] as const) {
       if (rows >= 2 * few && rows > 1) continue;
-      const columns = subgroup && rows === 1 ? 2 * COLUMNS : COLUMNS;
+      const columns = subgroup && rows === 1 && many > 4 ? 8 : 4;
       const [tilesM, tilesN] = [Math.ceil(few / rows), Math.ceil(many / columns)];
-      const variant: DotsVariant = { kind: 'dots', rows, lanes, subgroup };
-      plans.push({ variant, tilesM, tilesN, swap, splits: 1, kChunk: k });
+      const variant: DotsVariant = { kind: 'dots', rows, columns, lanes, subgroup };
+      const tiles = tilesM * tilesN * batches;
+      const { splits, share } = splitSum(adapter, { tiles, length: k, granule: 4 * lanes, least: LEAST_SHARE[kind] });
+      const isSplit = contiguous && splits > 1;
+      plans.push({
+        variant,
+        tilesM,
+        tilesN,
+        swap,
+        ...(isSplit ? { splits, kChunk: share } : { splits: 1, kChunk: k }),
+      });
     }
   }
   return plans;

@@ -28,7 +28,6 @@ export const matmulShallow: ProductAlternatives = (recorder, whole, shape, tuned
   recorder.dispatch(shallowSubgroupShader, {
     ...shared,
     operands: { ...shared.operands, a4: a.operand, b4: b.operand },
-    args: { ...shared.args, turns: plan.turns },
     tunables: {
       SUBGROUP,
       ROWS,

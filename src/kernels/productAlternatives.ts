@@ -1,8 +1,9 @@
 import type { ProductAlternatives } from './matmul.ts';
 import { matmulDots } from './matmulDots.ts';
 import { matmulShallow } from './matmulShallow.ts';
+import { matmulSmall } from './matmulSmall.ts';
 
 /** All ways that are faster for some products, for those who have no reason to load them one by one. */
 export const productAlternatives: ProductAlternatives = (...product) => {
-  return matmulDots(...product) || matmulShallow(...product);
+  return matmulSmall(...product) || matmulDots(...product) || matmulShallow(...product);
 };

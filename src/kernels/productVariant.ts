@@ -46,12 +46,13 @@ export function leastDotsTerms({ kind, subgroupSize = 0 }: Adapter, { m, n }: { 
 }
 
 /**
- * One tile of `rows` x 4 (1 x 8 by subgroups) per workgroup whose lanes, those of a subgroup or any, go along the terms; see
- * matmulDots.ts.
+ * One tile of `rows` x `columns` per workgroup whose lanes, those of a subgroup or any, go along the terms; see matmulDots.ts.
  */
 export interface DotsVariant {
   kind: 'dots';
   rows: 1 | 2 | 4;
+  /** Eight for a single row by subgroups: each lane has its terms of the row once for all of them. */
+  columns: 4 | 8;
   lanes: number;
   subgroup: boolean;
 }
@@ -60,9 +61,8 @@ export interface DotsVariant {
 const MOST_SHALLOW_TERMS = 16;
 
 /** Whether that is possible. */
-export function mayBeShallow({ kind, subgroupSize }: Adapter, { k }: { k: number }): boolean {
-  const isByLanes = kind === 'cpu' && subgroupSize !== undefined && SUBGROUPS.includes(subgroupSize);
-  return isByLanes && k > 0 && k <= MOST_SHALLOW_TERMS;
+export function mayBeShallow({ kind, subgroupSize = 0 }: Adapter, { k }: { k: number }): boolean {
+  return kind === 'cpu' && subgroupSize >= 4 && k > 0 && k <= MOST_SHALLOW_TERMS;
 }
 
 /** `rows` x 4·subgroup of a product a turn, many turns per subgroup; see matmulShallow.ts. */
@@ -70,6 +70,20 @@ export interface ShallowVariant {
   kind: 'shallow';
   subgroup: number;
   rows: 1 | 2 | 4 | 8;
+}
+
+/** One tile of 4 x 4 per lane, many matrices per workgroup; see matmulSmall.ts. */
+export interface SmallVariant {
+  kind: 'small';
+}
+
+/**
+ * Whether there are many matrices, all small. Measured on lavapipe and SwiftShader: matrices of 3 x 3 to 8 x 8 gain 1.5 to 3.6
+ * there (5 x 5 to 8 x 8 on SwiftShader nothing), larger ones lose. Of GPUs nothing was measured: their tiles of 64 x 64 are
+ * all edge.
+ */
+export function areSmall({ m, n, k, batches = 1 }: { m: number; n: number; k: number; batches?: number }): boolean {
+  return Math.max(m, n) <= 8 && k <= 64 && batches >= 8;
 }
 
 export interface TileCount<Variant = ProductVariant> {

@@ -22,6 +22,9 @@ const cases: [name: string, ProductCase][] = [
   ['few columns, both term by term', { m: 37, n: 3, k: 256, tb: true }],
   ['a batch', { m: 2, n: 5, k: 260, tb: true, batches: 3 }],
   ['an odd batch', { m: 1, n: 5, k: 261, tb: true, batches: 3 }],
+  ['long sums, in parts', { m: 2, n: 3, k: 60000, tb: true }],
+  ['a long sum, odd, in parts', { m: 1, n: 1, k: 50021 }],
+  ['a batch of long sums, in parts', { m: 1, n: 5, k: 50100, tb: true, batches: 2, plain: true }],
   ['matrices within a buffer', { m: 2, n: 6, k: 256, tb: true, offset: 4 }],
   ['matrices within a buffer, unaligned', { m: 2, n: 6, k: 256, tb: true, offset: 3 }],
 ];
@@ -101,13 +104,15 @@ describe('the rule for dot products', () => {
 
   it('covers every element with tiles', () => {
     const length = fc.integer({ min: 1, max: 300 });
+    const terms = fc.integer({ min: 1, max: 1e6 });
     fc.assert(
-      fc.property(fc.constantFrom(lavapipe, swiftShader, gpu), length, length, (adapter, m, n) => {
-        for (const { variant, tilesM, tilesN, swap } of dotsPlans(adapter, { m, n, k: 100, bRows: false })) {
+      fc.property(fc.constantFrom(lavapipe, swiftShader, gpu), length, length, terms, (adapter, m, n, k) => {
+        for (const { variant, tilesM, tilesN, swap, splits, kChunk } of dotsPlans(adapter, { m, n, k, bRows: false })) {
           const [rows, columns] = swap ? [n, m] : [m, n];
           expect(rows).toBeLessThanOrEqual(4);
-          const wide = variant.subgroup && variant.rows === 1;
-          expect([tilesM, tilesN]).toEqual([Math.ceil(rows / variant.rows), Math.ceil(columns / (wide ? 8 : 4))]);
+          expect([tilesM, tilesN]).toEqual([Math.ceil(rows / variant.rows), Math.ceil(columns / variant.columns)]);
+          expect(splits * kChunk).toBeGreaterThanOrEqual(k);
+          expect((splits - 1) * kChunk).toBeLessThan(k);
         }
       }),
     );

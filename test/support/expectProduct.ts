@@ -46,7 +46,11 @@ export async function expectProduct(
   const a = randomFloats(1, batches * m * k);
   const b = randomFloats(2, batches * k * n);
   const bias = randomFloats(3, n);
-  const upload = (data: Float32Array) => recorder.upload('f32', Float32Array.of(...new Array(offset).fill(9), ...data));
+  const upload = (data: Float32Array) => {
+    const placed = new Float32Array(offset + data.length).fill(9);
+    placed.set(data, offset);
+    return recorder.upload('f32', placed);
+  };
   const call: MatmulCall = {
     ...{ m, n, k, batches },
     a: { ...matrix(upload(a), ta ? m : k, ta), offset, batchStride: m * k },

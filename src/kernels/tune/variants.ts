@@ -18,6 +18,7 @@ import {
 } from '../matmul.ts';
 import { dotsPlans, planDots } from '../matmulDots.ts';
 import { planShallow, shallowPlans } from '../matmulShallow.ts';
+import { planSmall, smallPlans } from '../matmulSmall.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
 import { stripTiles, takesStrips } from '../stripsChoice.ts';
@@ -36,6 +37,9 @@ import {
 import { lengthClass, shapeKey } from './keys.ts';
 import * as packed from './packedVariants.ts';
 
+/** Rows and columns up to which a tile per lane may turn out to be the fastest. */
+const MOST_SMALL = 32;
+
 export const product: Variants<ProductShape, TunedPlan> = {
   key({ m, n, k, batches = 1, aRows = true, bRows = true, half }) {
     const dims = { m: lengthClass(m), n: lengthClass(n), k: lengthClass(k), b: lengthClass(batches) };
@@ -44,10 +48,10 @@ export const product: Variants<ProductShape, TunedPlan> = {
   /**
    * Every cut of the product, and of its transpose (`s`; not by subgroup matrices), with the split of the rule, with none
    * (`/1`) and with about twice as many (`/2`); where lanes can go along the terms, dot products (`d`); of few terms all at
-   * once (`k`).
+   * once (`k`); of several small products a tile per lane (`l`).
    */
   candidates(adapter, shape) {
-    const { m, n, half } = shape;
+    const { m, n, batches = 1, half } = shape;
     const cuts = [
       ...withHalf(plausibleCuts(adapter, m, n, LEAST_ROWS, MOST_ROWS), half).map((cut) => ({ cut, swap: false })),
       ...withHalf(plausibleCuts(adapter, n, m, LEAST_ROWS, MOST_ROWS), half).map((cut) => ({ cut, swap: true })),
@@ -71,9 +75,15 @@ export const product: Variants<ProductShape, TunedPlan> = {
     for (const value of shallowPlans(adapter, shape)) {
       candidates.push({ id: `k${value.variant.rows}${value.swap ? 's' : ''}`, value });
     }
+    if (batches > 1 && Math.max(m, n) <= MOST_SMALL) {
+      candidates.push(...smallPlans(adapter, shape).map((value) => ({ id: 'l4', value })));
+    }
     return shape.contiguous === false ? candidates.filter(({ value }) => value.splits === 1) : candidates;
   },
-  rule: (adapter, shape) => planDots(adapter, shape) ?? planShallow(adapter, shape) ?? planMatmul(adapter, shape),
+  rule(adapter, shape) {
+    const alternative = planSmall(adapter, shape) ?? planDots(adapter, shape) ?? planShallow(adapter, shape);
+    return alternative ?? planMatmul(adapter, shape);
+  },
 };
 
 export const conv: Variants<ConvGeometry, FloatConvPlan> = {

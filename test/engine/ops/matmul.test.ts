@@ -38,3 +38,17 @@ it('goes along the terms where columns are few', async () => {
   expect(/dots/.test(await programs(2))).toBe(Number.isFinite(leastDotsTerms(gpu.capabilities, { m: 2, n: 2 })));
   expect(await programs(8)).not.toMatch(/dots/);
 });
+
+it('computes many small matrices together', async () => {
+  const gpu = await testGpu();
+  const programs = async (size: number) => {
+    const network = new NetworkBuilder('products', [10, size, size]);
+    network.node('MatMul', [network.last, network.parameter([10, size, size], -1, 1)]);
+    const model = await InferenceModel.compile(gpu, network.finish(), { batch: 10 });
+    const names = model.plan.dispatches.map(({ source }) => source.name);
+    model.dispose();
+    return names.join();
+  };
+  expect(await programs(6)).toMatch(/small/);
+  expect(await programs(20)).not.toMatch(/small/);
+});
