@@ -1,4 +1,4 @@
-// C = clamp(alpha * A·B + beta * bias), f32, of 1 to 16 terms; for adapters that run on a CPU.
+// C = clamp(alpha * A·B + beta * bias), f32, of 1 to 32 terms, or that many added to C; for adapters that run on a CPU.
 //
 // With so few terms the time goes into storing C, and into what a tile does before and after its sums. So a subgroup goes
 // down many rows, ROWS of them a turn, and keeps what it needs of B, four columns for each lane: all terms of a row are
@@ -18,8 +18,10 @@ enable subgroups;
 @group(0) @binding(5) var<storage, read_write> out: array<f32>;
 @group(0) @binding(6) var<storage, read> a4: array<vec4f>; // a again
 
-const TERMS: u32 = 16;
 // ROWS, of common/rows, is a power of two, at most 8 and the lanes of a subgroup.
+const TERMS: u32 = 32;
+// Whether sums are added to what C holds, that is, to those of the terms before.
+const ACCUMULATE: bool = false;
 // Rows of A, and of B, are whole vectors.
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
@@ -73,20 +75,24 @@ fn rest_of_b(c: vec4u) -> mat4x4f {
 // What stores need, asked for before the loop: SwiftShader hoists nothing.
 struct Place { col: u32, base: u32, m: u32, n: u32, out_m: u32, out_n: u32, alpha: f32, lo: f32, hi: f32 }
 
+fn result(at: Place, row: u32, columns: vec4u, sum: vec4f) -> vec4f {
+  if (PLAIN) { return sum; }
+  var v = at.alpha * sum;
+  if (args.beta != 0) {
+    let i = row * args.bias_m + min(columns, vec4u(at.n - 1)) * args.bias_n;
+    v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
+  }
+  return bounded4(v, at.lo, at.hi);
+}
+
 fn store(at: Place, row: u32, sum: vec4f) {
   let columns = at.col + vec4u(0, 1, 2, 3);
   let o = at.base + row * at.out_m + columns * at.out_n;
-  var v = sum;
-  if (!PLAIN) {
-    v *= at.alpha;
-    if (args.beta != 0) {
-      let i = row * args.bias_m + min(columns, vec4u(at.n - 1)) * args.bias_n;
-      v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
-    }
-    v = bounded4(v, at.lo, at.hi);
-  }
   if (FOURS) {
     if (row < at.m && at.col < at.n) {
+      var whole = sum;
+      if (ACCUMULATE) { whole += vec4f(out[o.x], out[o.y], out[o.z], out[o.w]); }
+      let v = result(at, row, columns, whole);
       out[o.x] = v.x;
       out[o.y] = v.y;
       out[o.z] = v.z;
@@ -95,6 +101,14 @@ fn store(at: Place, row: u32, sum: vec4f) {
     return;
   }
   let inside = (columns < vec4u(at.n)) & vec4<bool>(row < at.m);
+  var whole = sum;
+  if (ACCUMULATE) {
+    if (inside.x) { whole.x += out[o.x]; }
+    if (inside.y) { whole.y += out[o.y]; }
+    if (inside.z) { whole.z += out[o.z]; }
+    if (inside.w) { whole.w += out[o.w]; }
+  }
+  let v = result(at, row, columns, whole);
   if (inside.x) { out[o.x] = v.x; }
   if (inside.y) { out[o.y] = v.y; }
   if (inside.z) { out[o.z] = v.z; }
@@ -126,6 +140,10 @@ fn main(
   if (GROUPS > 1) { y[0] = load_b(c, 0); }
   if (GROUPS > 2) { y[1 % GROUPS] = load_b(c, 4); }
   if (GROUPS > 3) { y[2 % GROUPS] = load_b(c, 8); }
+  if (GROUPS > 4) { y[3 % GROUPS] = load_b(c, 12); }
+  if (GROUPS > 5) { y[4 % GROUPS] = load_b(c, 16); }
+  if (GROUPS > 6) { y[5 % GROUPS] = load_b(c, 20); }
+  if (GROUPS > 7) { y[6 % GROUPS] = load_b(c, 24); }
   y[GROUPS - 1] = rest_of_b(c);
 
   let a_base = args.a_offset + batch * args.a_batch;
@@ -150,6 +168,22 @@ fn main(
     if (GROUPS > 3) {
       x[0] = load_a(row, 8);
       add_rows(&sums, x, y[2 % GROUPS]);
+    }
+    if (GROUPS > 4) {
+      x[0] = load_a(row, 12);
+      add_rows(&sums, x, y[3 % GROUPS]);
+    }
+    if (GROUPS > 5) {
+      x[0] = load_a(row, 16);
+      add_rows(&sums, x, y[4 % GROUPS]);
+    }
+    if (GROUPS > 6) {
+      x[0] = load_a(row, 20);
+      add_rows(&sums, x, y[5 % GROUPS]);
+    }
+    if (GROUPS > 7) {
+      x[0] = load_a(row, 24);
+      add_rows(&sums, x, y[6 % GROUPS]);
     }
     x[0] = rest_of_a(row);
     add_rows(&sums, x, y[GROUPS - 1]);

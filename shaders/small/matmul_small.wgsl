@@ -19,8 +19,8 @@ const WG: u32 = 64;
 // Rows of A, and of B, are whole vectors.
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
-// Whether there may be terms left behind the last four.
-const RAGGED: bool = true;
+// Terms that are left behind the last four.
+const REST: u32 = 0;
 // Whether there is nothing to do to a sum: no bias, no bounds, alpha is 1.
 const PLAIN: bool = false;
 
@@ -36,6 +36,13 @@ fn load_b(c: vec4u, term: u32) -> vec4f {
   if (VECTOR_B) { return b4[(c.x + term * args.b_k) / 4]; }
   let i = c + term * args.b_k;
   return vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
+}
+
+// What a single term adds.
+fn term(rows: vec4u, c: vec4u, k: u32) -> mat4x4f {
+  let i = rows + k * args.a_k;
+  let y = load_b(c, k);
+  return mat4x4f(a[i.x] * y, a[i.y] * y, a[i.z] * y, a[i.w] * y);
 }
 
 fn store(base: u32, row: u32, col: u32, sum: vec4f) {
@@ -73,33 +80,26 @@ fn main(
   // Rows and columns past the edge read the last one instead, and are not stored.
   let rows = args.a_offset + batch * args.a_batch + min(row + vec4u(0, 1, 2, 3), vec4u(args.m - 1)) * args.a_m;
   let c = args.b_offset + batch * args.b_batch + min(col + vec4u(0, 1, 2, 3), vec4u(args.n - 1)) * args.b_n;
-  var s0 = vec4f();
-  var s1 = vec4f();
-  var s2 = vec4f();
-  var s3 = vec4f();
+  var sums: mat4x4f; // a column of it is a row of C
   let whole = args.k & ~3u;
   for (var i = 0u; i < ENDLESS; i++) {
     let k = 4 * i;
     if (k >= whole) { break; }
     let y = mat4x4f(load_b(c, k), load_b(c, k + 1), load_b(c, k + 2), load_b(c, k + 3));
-    s0 = madd(s0, load_a(rows.x, k), y);
-    s1 = madd(s1, load_a(rows.y, k), y);
-    s2 = madd(s2, load_a(rows.z, k), y);
-    s3 = madd(s3, load_a(rows.w, k), y);
+    sums = mat4x4f(
+      madd(sums[0], load_a(rows.x, k), y),
+      madd(sums[1], load_a(rows.y, k), y),
+      madd(sums[2], load_a(rows.z, k), y),
+      madd(sums[3], load_a(rows.w, k), y),
+    );
   }
-  if (RAGGED) {
-    for (var k = whole; k < args.k; k++) {
-      let i = rows + k * args.a_k;
-      let y = load_b(c, k);
-      s0 += a[i.x] * y;
-      s1 += a[i.y] * y;
-      s2 += a[i.z] * y;
-      s3 += a[i.w] * y;
-    }
-  }
+  // Written out: SwiftShader goes through a loop once more with no lane active.
+  if (REST > 0) { sums += term(rows, c, whole); }
+  if (REST > 1) { sums += term(rows, c, whole + 1); }
+  if (REST > 2) { sums += term(rows, c, whole + 2); }
   let base = args.out_offset + batch * args.out_batch;
-  store(base, row, col, s0);
-  store(base, row + 1, col, s1);
-  store(base, row + 2, col, s2);
-  store(base, row + 3, col, s3);
+  store(base, row, col, sums[0]);
+  store(base, row + 1, col, sums[1]);
+  store(base, row + 2, col, sums[2]);
+  store(base, row + 3, col, sums[3]);
 }

@@ -57,12 +57,9 @@ export interface DotsVariant {
   subgroup: boolean;
 }
 
-/** Products of so few terms may be computed all terms at once, by subgroups. */
-const MOST_SHALLOW_TERMS = 16;
-
-/** Whether that is possible. */
+/** Whether a product has so few terms that subgroups may add them up all at once, or half of them. */
 export function mayBeShallow({ kind, subgroupSize = 0 }: Adapter, { k }: { k: number }): boolean {
-  return kind === 'cpu' && subgroupSize >= 4 && k > 0 && k <= MOST_SHALLOW_TERMS;
+  return kind === 'cpu' && subgroupSize >= 4 && k > 0 && k <= 64;
 }
 
 /** `rows` x 4·subgroup of a product a turn, many turns per subgroup; see matmulShallow.ts. */

@@ -19,6 +19,13 @@ const cases: [name: string, ProductCase][] = [
   ['thirteen terms', { m: 20, n: 18, k: 13 }],
   ['sixteen terms in whole vectors', { m: 70, n: 132, k: 16, plain: true }],
   ['sixteen terms, odd', { m: 71, n: 131, k: 16 }],
+  ['seventeen terms', { m: 50, n: 40, k: 17 }],
+  ['thirty-two terms in whole vectors', { m: 45, n: 68, k: 32, plain: true }],
+  ['thirty-one terms', { m: 33, n: 33, k: 31 }],
+  ['two passes in whole vectors', { m: 40, n: 36, k: 64 }],
+  ['two passes, odd', { m: 35, n: 37, k: 33, plain: true }],
+  ['two passes over a batch', { m: 17, n: 20, k: 63, batches: 3 }],
+  ['two passes, transposed', { m: 20, n: 19, k: 50, ta: true, tb: true }],
   ['rows transposed', { m: 35, n: 20, k: 11, ta: true }],
   ['columns transposed', { m: 35, n: 20, k: 12, tb: true }],
   ['both transposed', { m: 19, n: 33, k: 5, ta: true, tb: true, plain: true }],
@@ -40,7 +47,7 @@ describe('products of few terms', () => {
   it('are not computed this way without terms, of more of them, and on a GPU', () => {
     const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
     expect(shallowPlans(lavapipe, { m: 100, n: 100, k: 0 })).toEqual([]);
-    expect(shallowPlans(lavapipe, { m: 100, n: 100, k: 17 })).toEqual([]);
+    expect(shallowPlans(lavapipe, { m: 100, n: 100, k: 65 })).toEqual([]);
     expect(shallowPlans({ kind: 'cpu' }, { m: 100, n: 100, k: 8 })).toEqual([]);
     expect(shallowPlans({ kind: 'gpu', subgroupSize: 32 }, { m: 100, n: 100, k: 8 })).toEqual([]);
   });
@@ -70,26 +77,32 @@ describe('the rule for few terms', () => {
   const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
   const swiftShader: Adapter = { kind: 'cpu', subgroupSize: 4 };
   const idOf = (plan: ShallowPlan | undefined) => {
-    return plan && `${plan.variant.rows} rows, ${plan.turns} turns${plan.swap ? ', swapped' : ''}`;
+    return plan && `${plan.variant.rows} rows, ${plan.turns} turns of ${plan.kChunk}${plan.swap ? ', swapped' : ''}`;
   };
 
   it.each([
-    [swiftShader, 1000, 1000, 7, '4 rows, 32 turns'],
-    [swiftShader, 64, 128, 10, '4 rows, 4 turns'],
-    [lavapipe, 1000, 1000, 16, '8 rows, 32 turns'],
-    [lavapipe, 8, 2000, 4, '8 rows, 1 turns'],
-    [lavapipe, 2000, 3, 4, '4 rows, 1 turns, swapped'],
+    [swiftShader, 1000, 1000, 7, '4 rows, 32 turns of 7'],
+    [swiftShader, 64, 128, 10, '4 rows, 4 turns of 10'],
+    [lavapipe, 1000, 1000, 16, '8 rows, 32 turns of 16'],
+    [lavapipe, 8, 2000, 4, '8 rows, 1 turns of 4'],
+    [lavapipe, 2000, 3, 4, '4 rows, 1 turns of 4, swapped'],
     // A single turn is not worth a loop on SwiftShader, nor is a single row anywhere.
     [swiftShader, 4, 2000, 4, undefined],
     [lavapipe, 1, 2000, 4, undefined],
     [lavapipe, 1000, 1000, 17, undefined],
+    // Up to 32 terms in one pass, up to 64 in two, if rows are enough to make up for B.
+    [swiftShader, 1000, 1000, 31, '4 rows, 32 turns of 31'],
+    [swiftShader, 1000, 1000, 50, '4 rows, 32 turns of 28'],
+    [swiftShader, 64, 64, 32, undefined],
+    [swiftShader, 1000, 999, 50, undefined],
+    [swiftShader, 1000, 1000, 65, undefined],
   ] as const)('%j, %i x %i, %i terms: %s', (adapter, m, n, k, expected) => {
     expect(idOf(planShallow(adapter, { m, n, k }))).toBe(expected);
   });
 
   it('covers every element', () => {
     const length = fc.integer({ min: 1, max: 5000 });
-    const terms = fc.integer({ min: 1, max: 16 });
+    const terms = fc.integer({ min: 1, max: 64 });
     const batches = fc.integer({ min: 1, max: 100 });
     fc.assert(
       fc.property(
@@ -101,10 +114,12 @@ describe('the rule for few terms', () => {
         (adapter, m, n, k, batches) => {
           const plans = shallowPlans(adapter, { m, n, k, batches });
           expect(plans).toHaveLength(2);
-          for (const { variant, tilesM, tilesN, turns, swap } of plans) {
+          for (const { variant, tilesM, tilesN, turns, swap, kChunk } of plans) {
             const [rows, columns] = swap ? [n, m] : [m, n];
             expect(tilesM * turns * variant.rows).toBeGreaterThanOrEqual(rows);
             expect((tilesM - 1) * turns * variant.rows).toBeLessThan(rows);
+            expect(kChunk).toBeLessThanOrEqual(32);
+            expect(Math.ceil(k / kChunk)).toBe(Math.ceil(k / 32));
             expect(tilesN).toBe(Math.ceil(columns / (4 * adapter.subgroupSize!)));
           }
         },
