@@ -19,6 +19,8 @@ const WG: u32 = 64;
 // Rows of A, and of B, are whole vectors.
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
+// How often there are four terms, up to twice; 3 is more often. SwiftShader goes through a loop once more with no lane active.
+const STEPS: u32 = 3;
 // Terms that are left behind the last four.
 const REST: u32 = 0;
 // Whether there is nothing to do to a sum: no bias, no bounds, alpha is 1.
@@ -36,6 +38,17 @@ fn load_b(c: vec4u, term: u32) -> vec4f {
   if (VECTOR_B) { return b4[(c.x + term * args.b_k) / 4]; }
   let i = c + term * args.b_k;
   return vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
+}
+
+// With four terms more.
+fn step(sums: mat4x4f, rows: vec4u, c: vec4u, k: u32) -> mat4x4f {
+  let y = mat4x4f(load_b(c, k), load_b(c, k + 1), load_b(c, k + 2), load_b(c, k + 3));
+  return mat4x4f(
+    madd(sums[0], load_a(rows.x, k), y),
+    madd(sums[1], load_a(rows.y, k), y),
+    madd(sums[2], load_a(rows.z, k), y),
+    madd(sums[3], load_a(rows.w, k), y),
+  );
 }
 
 // What a single term adds.
@@ -82,18 +95,15 @@ fn main(
   let c = args.b_offset + batch * args.b_batch + min(col + vec4u(0, 1, 2, 3), vec4u(args.n - 1)) * args.b_n;
   var sums: mat4x4f; // a column of it is a row of C
   let whole = args.k & ~3u;
-  for (var i = 0u; i < ENDLESS; i++) {
-    let k = 4 * i;
-    if (k >= whole) { break; }
-    let y = mat4x4f(load_b(c, k), load_b(c, k + 1), load_b(c, k + 2), load_b(c, k + 3));
-    sums = mat4x4f(
-      madd(sums[0], load_a(rows.x, k), y),
-      madd(sums[1], load_a(rows.y, k), y),
-      madd(sums[2], load_a(rows.z, k), y),
-      madd(sums[3], load_a(rows.w, k), y),
-    );
+  if (STEPS > 2) {
+    for (var i = 0u; i < ENDLESS; i++) {
+      if (4 * i >= whole) { break; }
+      sums = step(sums, rows, c, 4 * i);
+    }
+  } else {
+    if (STEPS > 0) { sums = step(sums, rows, c, 0); }
+    if (STEPS > 1) { sums = step(sums, rows, c, 4); }
   }
-  // Written out: SwiftShader goes through a loop once more with no lane active.
   if (REST > 0) { sums += term(rows, c, whole); }
   if (REST > 1) { sums += term(rows, c, whole + 1); }
   if (REST > 2) { sums += term(rows, c, whole + 2); }

@@ -31,6 +31,7 @@ export const matmulSmall: ProductAlternatives = (recorder, whole, shape, tuned) 
       SUBGROUP: recorder.capabilities.subgroupSize === 4 ? 4 : 8,
       VECTOR_A: inWholeVectors(a, batches),
       VECTOR_B: n % 4 === 0 && inWholeVectors(b, batches),
+      STEPS: Math.min(Math.floor(k / 4), 3),
       REST: k % 4,
       PLAIN: isPlain(call),
     },

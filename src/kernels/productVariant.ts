@@ -75,12 +75,12 @@ export interface SmallVariant {
 }
 
 /**
- * Whether there are many matrices, all small. Measured on lavapipe and SwiftShader: matrices of 3 x 3 to 8 x 8 gain 1.5 to 3.6
- * there (5 x 5 to 8 x 8 on SwiftShader nothing), larger ones lose. Of GPUs nothing was measured: their tiles of 64 x 64 are
+ * Whether there are many matrices, all small. Measured on lavapipe and SwiftShader: matrices of 3 x 3 gain 4, of
+ * 8 x 8 between 1.6 (8 terms) and nothing (64), larger ones lose. Of GPUs nothing was measured: their tiles of 64 x 64 are
  * all edge.
  */
 export function areSmall({ m, n, k, batches = 1 }: { m: number; n: number; k: number; batches?: number }): boolean {
-  return Math.max(m, n) <= 8 && k <= 64 && batches >= 8;
+  return Math.max(m, n) <= 8 && k <= 64 && batches >= 32;
 }
 
 export interface TileCount<Variant = ProductVariant> {

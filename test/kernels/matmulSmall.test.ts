@@ -14,6 +14,8 @@ const cases: [name: string, ProductCase][] = [
   ['columns and rows', { m: 3, n: 1, k: 3, batches: 200 }],
   ['fewer terms than four', { m: 6, n: 6, k: 3, batches: 9, plain: true }],
   ['single elements', { m: 1, n: 1, k: 1, batches: 130 }],
+  ['twice four terms and three', { m: 4, n: 4, k: 11, batches: 10 }],
+  ['three times four terms', { m: 8, n: 4, k: 12, batches: 10, plain: true }],
   ['more than one tile each way', { m: 13, n: 18, k: 9, batches: 5 }],
   ['rows transposed', { m: 5, n: 8, k: 6, batches: 10, ta: true }],
   ['columns transposed', { m: 5, n: 8, k: 8, batches: 10, tb: true }],
@@ -57,12 +59,12 @@ describe('the rule for small matrices', () => {
 
   it.each([
     [8, 8, 8, 1000, true],
-    [1, 1, 64, 8, true],
+    [1, 1, 64, 32, true],
     // Larger matrices, long sums, few matrices.
     [9, 8, 8, 1000, false],
     [8, 12, 8, 1000, false],
     [8, 8, 65, 1000, false],
-    [8, 8, 8, 7, false],
+    [8, 8, 8, 31, false],
   ] as const)('%i x %i, %i terms, %i of them: %s', (m, n, k, batches, expected) => {
     expect(planSmall(adapter, { m, n, k, batches }) !== undefined).toBe(expected);
   });

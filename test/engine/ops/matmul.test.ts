@@ -42,9 +42,9 @@ it('goes along the terms where columns are few', async () => {
 it('computes many small matrices together', async () => {
   const gpu = await testGpu();
   const programs = async (size: number) => {
-    const network = new NetworkBuilder('products', [10, size, size]);
-    network.node('MatMul', [network.last, network.parameter([10, size, size], -1, 1)]);
-    const model = await InferenceModel.compile(gpu, network.finish(), { batch: 10 });
+    const network = new NetworkBuilder('products', [40, size, size]);
+    network.node('MatMul', [network.last, network.parameter([40, size, size], -1, 1)]);
+    const model = await InferenceModel.compile(gpu, network.finish(), { batch: 40 });
     const names = model.plan.dispatches.map(({ source }) => source.name);
     model.dispose();
     return names.join();
