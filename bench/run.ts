@@ -61,7 +61,9 @@ async function main(suite: SuiteName, flags: Flags): Promise<void> {
     async (result) => {
       await tell({ kind: 'case', result });
       const { name: done, comparisons, failures, profile } = result;
-      const ratios = comparisons.map(({ peer, ratio }) => `${peer} ×${ratio.median.toFixed(2)}`);
+      const ratios = comparisons.map(({ peer, ratio, agrees }) => {
+        return `${peer} ${agrees ? `×${ratio.median.toFixed(2)}` : 'differs'}`;
+      });
       console.error(`${done}: ${[...ratios, ...failures].join(', ') || 'measured alone'}`);
       if (profile) console.error(profile);
     },

@@ -60,6 +60,8 @@ export const products: readonly KernelCase[] = [
   product(1024, 1024, 1),
   product(64, 1024, 10),
   product(1000, 7, 1000),
+  product(1000, 64, 1000),
   product(128, 64, 128, [16]),
   product(33, 65, 17, [50]),
+  product(8, 8, 8, [1000]),
 ];

@@ -19,6 +19,8 @@ const WG: u32 = 64;
 // Rows of A, and of B, are whole vectors.
 const VECTOR_A: bool = false;
 const VECTOR_B: bool = false;
+// Rows and columns of C come in whole fours: no tile hangs over an edge.
+const WHOLE: bool = false;
 // How often there are four terms, up to twice; 3 is more often. SwiftShader goes through a loop once more with no lane active.
 const STEPS: u32 = 3;
 // Terms that are left behind the last four.
@@ -69,6 +71,13 @@ fn store(base: u32, row: u32, col: u32, sum: vec4f) {
       v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
     }
     v = bounded4(v, args.lo, args.hi);
+  }
+  if (WHOLE) {
+    out[o.x] = v.x;
+    out[o.y] = v.y;
+    out[o.z] = v.z;
+    out[o.w] = v.w;
+    return;
   }
   let inside = (columns < vec4u(args.n)) & vec4<bool>(row < args.m);
   if (inside.x) { out[o.x] = v.x; }

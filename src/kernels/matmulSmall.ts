@@ -22,7 +22,7 @@ export const matmulSmall: ProductAlternatives = (recorder, whole, shape, tuned) 
   const plan = tuned ?? planSmall(recorder.capabilities, shape);
   if (plan?.variant.kind !== 'small') return false;
   const { call, shared } = productDispatch(whole, plan, 0);
-  const { n, k, batches = 1, a, b } = call;
+  const { m, n, k, batches = 1, a, b } = call;
   recorder.dispatch(matmulSmallShader, {
     ...shared,
     operands: { ...shared.operands, a4: a.operand, b4: b.operand },
@@ -31,6 +31,7 @@ export const matmulSmall: ProductAlternatives = (recorder, whole, shape, tuned) 
       SUBGROUP: recorder.capabilities.subgroupSize === 4 ? 4 : 8,
       VECTOR_A: inWholeVectors(a, batches),
       VECTOR_B: n % 4 === 0 && inWholeVectors(b, batches),
+      WHOLE: m % TILE === 0 && n % TILE === 0,
       STEPS: Math.min(Math.floor(k / 4), 3),
       REST: k % 4,
       PLAIN: isPlain(call),
