@@ -44,7 +44,7 @@ export function convGradInput(
   for (const y of axisY.phases) {
     for (const x of axisX.phases) {
       const size = oc * (ic / groups) * y.taps * x.taps;
-      if (size > 0) flip(recorder, { weights, flipped, shape, y, x, size, weightsOffset });
+      if (size > 0) flip(recorder, { weights, flipped, shape, y, x, weightsOffset });
       validConv(recorder, {
         x: padded.operand,
         // Where no tap reaches the phase, nothing is read and zeros are written.
@@ -91,21 +91,23 @@ function flip(
     shape: ConvShape;
     y: AxisPhase;
     x: AxisPhase;
-    size: number;
     weightsOffset: number;
   },
 ): void {
-  const { weights, flipped, shape, y, x, size, weightsOffset } = call;
-  const { wg, span, workgroups } = spread(recorder.capabilities, size);
+  const { weights, flipped, shape, y, x, weightsOffset } = call;
+  const [oc, ic] = [shape.oc / shape.groups, shape.ic / shape.groups];
+  const [OC, IC] = [blockOf(oc), blockOf(ic)];
+  const [blocksOc, blocksIc] = [Math.ceil(oc / OC), Math.ceil(ic / IC)];
+  const n = shape.groups * blocksOc * OC * blocksIc * IC;
+  const { wg, span, workgroups } = spread(recorder.capabilities, n);
   recorder.dispatch(convWeightsFlipShader, {
     operands: { weights, out: flipped },
     args: {
-      oc: shape.oc / shape.groups,
-      ic: shape.ic / shape.groups,
+      ...{ oc, ic, n, span },
       kh: shape.kh,
       kw: shape.kw,
-      n: size,
-      span,
+      blocks_oc: blocksOc,
+      blocks_ic: blocksIc,
       taps_y: y.taps,
       taps_x: x.taps,
       last_y: y.lastTap,
@@ -114,8 +116,13 @@ function flip(
       step_x: x.tapStep,
       out_offset: weightsOffset,
     },
-    tunables: { WG: wg },
+    tunables: { WG: wg, OC, IC },
     workgroups,
     label: 'input gradient, turned weights',
   });
+}
+
+/** Channels to a block that is turned at a time: 16, or what is no less than all of them. */
+function blockOf(channels: number): number {
+  return Math.min(16, 2 ** Math.ceil(Math.log2(channels)));
 }

@@ -20,6 +20,7 @@ const cases: [name: string, x: number[], w: number[], attributes: Attributes][] 
   ['3x3, stride 2', [2, 16, 16, 16], [18, 16, 3, 3], { pads: [1, 1, 1, 1], strides: [2, 2] }],
   ['one image', [1, 3, 40, 33], [4, 3, 5, 5], {}],
   ['groups', [2, 12, 9, 11], [18, 4, 3, 2], { group: 3, dilations: [2, 1] }],
+  ['groups of many channels, stride 2', [1, 40, 9, 9], [66, 20, 3, 3], { group: 2, strides: [2, 2] }],
   ['depthwise', [2, 70, 9, 9], [70, 1, 3, 3], { group: 70, pads: [1, 1, 1, 1] }],
   ['depthwise, stride 2', [2, 6, 13, 14], [6, 1, 3, 3], { group: 6, pads: [1, 1, 1, 1], strides: [2, 2] }],
   ['1x1', [2, 33, 9, 9], [40, 33, 1, 1], {}],
