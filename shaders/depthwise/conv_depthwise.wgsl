@@ -27,7 +27,7 @@ struct Args {
 
 // Whether a tensor of the result's layout is added before the bounds.
 const RESIDUAL: bool = false;
-// Kernel rows and columns, one to five.
+// Kernel rows and columns, one to seven.
 const KH: u32 = 3u;
 const KW: u32 = 3u;
 
@@ -53,31 +53,38 @@ struct Taps {
   c: f32,
   d: f32,
   e: f32,
+  f: f32,
+  g: f32,
 }
 
 fn taps_of(channel: u32, ky: u32) -> Taps {
   let places = weight_layout();
   let k = min(ky, KH - 1) * KW;
-  var taps = Taps(weight(channel, k, places), 0.0, 0.0, 0.0, 0.0);
+  var taps = Taps(weight(channel, k, places), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
   if (KW > 1) { taps.b = weight(channel, k + 1, places); }
   if (KW > 2) { taps.c = weight(channel, k + 2, places); }
   if (KW > 3) { taps.d = weight(channel, k + 3, places); }
   if (KW > 4) { taps.e = weight(channel, k + 4, places); }
+  if (KW > 5) { taps.f = weight(channel, k + 5, places); }
+  if (KW > 6) { taps.g = weight(channel, k + 6, places); }
   return taps;
 }
 
-// Eight pixels of an input row, as far as a quad needs them.
+// Ten pixels of an input row, as far as a quad needs them.
 struct Strip {
   lo: vec4f,
   hi: vec4f,
+  top: vec2f,
 }
 
 fn load_strip(at: u32) -> Strip {
-  var strip = Strip(vec4f(x[at], x[at + 1], x[at + 2], x[at + 3]), vec4f());
+  var strip = Strip(vec4f(x[at], x[at + 1], x[at + 2], x[at + 3]), vec4f(), vec2f());
   if (KW > 1) { strip.hi.x = x[at + 4]; }
   if (KW > 2) { strip.hi.y = x[at + 5]; }
   if (KW > 3) { strip.hi.z = x[at + 6]; }
   if (KW > 4) { strip.hi.w = x[at + 7]; }
+  if (KW > 5) { strip.top.x = x[at + 8]; }
+  if (KW > 6) { strip.top.y = x[at + 9]; }
   return strip;
 }
 
@@ -87,6 +94,8 @@ fn across(taps: Taps, strip: Strip) -> vec4f {
   if (KW > 2) { sum += taps.c * vec4f(strip.lo.zw, strip.hi.xy); }
   if (KW > 3) { sum += taps.d * vec4f(strip.lo.w, strip.hi.xyz); }
   if (KW > 4) { sum += taps.e * strip.hi; }
+  if (KW > 5) { sum += taps.f * vec4f(strip.hi.yzw, strip.top.x); }
+  if (KW > 6) { sum += taps.g * vec4f(strip.hi.zw, strip.top); }
   return sum;
 }
 
@@ -103,11 +112,15 @@ fn compute_column(first: u32, to: u32, channel: u32, column: u32) {
   let w2 = taps_of(channel, 2);
   let w3 = taps_of(channel, 3);
   let w4 = taps_of(channel, 4);
+  let w5 = taps_of(channel, 5);
+  let w6 = taps_of(channel, 6);
   // Sums that have the taps of so many kernel rows.
   var have1 = vec4f();
   var have2 = vec4f();
   var have3 = vec4f();
   var have4 = vec4f();
+  var have5 = vec4f();
+  var have6 = vec4f();
   var at = first + row * args.x_row + left;
   var o = to + row * args.out_oy + (left + vec4u(0, 1, 2, 3)) * args.out_ox;
   for (var y = 0u; y < rows + KH - 1; y++) {
@@ -117,6 +130,8 @@ fn compute_column(first: u32, to: u32, channel: u32, column: u32) {
     if (KH > 2) { let next = have2 + across(w2, strip); have2 = sum; sum = next; }
     if (KH > 3) { let next = have3 + across(w3, strip); have3 = sum; sum = next; }
     if (KH > 4) { let next = have4 + across(w4, strip); have4 = sum; sum = next; }
+    if (KH > 5) { let next = have5 + across(w5, strip); have5 = sum; sum = next; }
+    if (KH > 6) { let next = have6 + across(w6, strip); have6 = sum; sum = next; }
     if (y >= KH - 1) {
       store(sum, channel, o, quad - left);
       o += args.out_oy;

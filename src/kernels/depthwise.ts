@@ -6,7 +6,7 @@ import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
 
 /** Kernel rows and columns of which the shader keeps the taps. */
-const MOST_TAPS = 5;
+const MOST_TAPS = 7;
 /** Rows of an invocation's column of quads: a GPU has to be kept busy, a processor is so by channels. */
 const ROWS_ON_GPU = 4;
 
