@@ -1,9 +1,9 @@
 import { floatTensor } from '../../src/graph/tensor.ts';
 import { conv } from '../../src/kernels/conv.ts';
-import { convAlternatives } from '../../src/kernels/convAlternatives.ts';
 import { convGradInput } from '../../src/kernels/convGradInput.ts';
 import { convGradWeight } from '../../src/kernels/convGradWeight.ts';
 import type { ConvShape } from '../../src/kernels/convShape.ts';
+import { floatConvAlternatives } from '../../src/kernels/floatConvAlternatives.ts';
 import { permute, randomFloats, toChannelsFirst, toChannelsLast, toOnnxKernel, toTensorFlowKernel } from '../data.ts';
 import { recordOurs } from '../ours.ts';
 import { type Jax, type JaxArray, jaxContender } from '../peers/jax.ts';
@@ -109,7 +109,7 @@ function forward(p: Problem): KernelCase {
           weights: upload(p.wShape, p.w),
           out,
           shape: p.shape,
-          alternatives: convAlternatives,
+          alternatives: floatConvAlternatives,
         });
         return out;
       }),
@@ -288,6 +288,7 @@ function byWeights(p: Problem): KernelCase {
 const middle = problem({ images: 16, ic: 64, oc: 64, size: 32, kernel: 3, pad: 1 });
 const first = problem({ images: 128, ic: 1, oc: 6, size: 28, kernel: 5, pad: 2 });
 const second = problem({ images: 128, ic: 6, oc: 16, size: 14, kernel: 5, pad: 0 });
+const pointwise = problem({ images: 16, ic: 64, oc: 128, size: 16, kernel: 1, pad: 0 });
 const depthwise = problem({ images: 16, ic: 64, oc: 64, size: 32, kernel: 3, pad: 1, groups: 64 });
 
 export const convolutions: readonly KernelCase[] = [
@@ -299,5 +300,7 @@ export const convolutions: readonly KernelCase[] = [
   forward(second),
   byInput(second),
   byWeights(second),
+  forward(pointwise),
+  byInput(pointwise),
   forward(depthwise),
 ];

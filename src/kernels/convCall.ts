@@ -66,7 +66,8 @@ export interface ConvPlan {
 /** In place of a plan. */
 export const WINOGRAD = 'winograd';
 export const STRIPS = 'strips';
-export type FloatConvPlan = ConvPlan | typeof WINOGRAD | typeof STRIPS;
+export const POINTWISE = 'pointwise';
+export type FloatConvPlan = ConvPlan | typeof WINOGRAD | typeof STRIPS | typeof POINTWISE;
 
 /** Records the convolution, if there is a better way for it than the rule's or, by measurement, than all others. */
 export type ConvAlternatives = (recorder: Recorder, call: ValidConv, tuned: FloatConvPlan | undefined) => boolean;

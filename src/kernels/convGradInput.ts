@@ -1,9 +1,12 @@
-import { convAlternatives } from './convAlternatives.ts';
 import { type AxisPhase, axisPhases } from './convPhases.ts';
 import { type ConvShape, weightElements } from './convShape.ts';
+import { floatConvAlternatives } from './floatConvAlternatives.ts';
 import { convWeightsFlipShader } from './generated/conv.ts';
 import type { Operand, Recorder } from './kernel.ts';
+import { matmul, matrix } from './matmul.ts';
 import { padPlanes } from './padPlanes.ts';
+import { isPointwiseFaster } from './pointwise.ts';
+import { productAlternatives } from './productAlternatives.ts';
 import { spread } from './spread.ts';
 import { validConv } from './validConv.ts';
 
@@ -14,6 +17,18 @@ export function convGradInput(
 ): void {
   const { n, ic, ih, iw, oc, oh, ow, groups } = shape;
   if (dx.elements === 0) return;
+  if (isProduct(recorder, shape)) {
+    // Weights by columns, as they lie.
+    matmul(recorder, {
+      ...{ m: ic, n: ih * iw, k: oc, batches: n },
+      a: matrix(weights, ic, true),
+      b: { ...matrix(dy, ih * iw), batchStride: oc * ih * iw },
+      out: { ...matrix(dx, ih * iw), batchStride: ic * ih * iw },
+      alternatives: productAlternatives,
+      label: 'input gradient',
+    });
+    return;
+  }
   const axisY = axisPhases({
     input: ih,
     output: oh,
@@ -75,12 +90,22 @@ export function convGradInput(
           ox: shape.strideW,
         },
         weightsOffset: size > 0 ? weightsOffset : 0,
-        alternatives: convAlternatives,
+        alternatives: floatConvAlternatives,
         label: 'input gradient',
       });
       weightsOffset += size;
     }
   }
+}
+
+/** Of single pixels, without padding: see pointwise.ts. */
+function isProduct({ capabilities }: Recorder, shape: ConvShape): boolean {
+  const { n, ih, iw, oh, ow, kh, kw, strideH, strideW, groups } = shape;
+  const isPixel = kh === 1 && kw === 1 && strideH === 1 && strideW === 1 && groups === 1;
+  const areAllPixels = oh === ih && ow === iw;
+  return (
+    isPixel && areAllPixels && (capabilities.kind === 'gpu' || isPointwiseFaster(capabilities, { images: n, oh, ow }))
+  );
 }
 
 function flip(
@@ -116,7 +141,7 @@ function flip(
       step_x: x.tapStep,
       out_offset: weightsOffset,
     },
-    tunables: { WG: wg, OC, IC },
+    tunables: { WG: wg, OC, IC, SINGLE: y.taps * x.taps === 1 },
     workgroups,
     label: 'input gradient, turned weights',
   });

@@ -21,8 +21,8 @@ export const convShapeBy = (x: number[], w: number[], attributes: Attributes): C
   shapeOf({ name: 'conv', op: 'Conv', inputs: ['x', 'w'], outputs: ['y'], attributes } as Node, x, w);
 
 /**
- * Holds a kernel to the convolution in float64: with weights that begin inside their buffer and a bias, then with a
- * residual and bounds too.
+ * Holds a kernel to the convolution in float64: with weights that begin inside their buffer and a bias, then with
+ * bounds, and with a residual and bounds too.
  */
 export async function expectConvolution(
   kind: (typeof KINDS)[number],
@@ -42,7 +42,7 @@ export async function expectConvolution(
   const [x, weights, bias, residual] = [xData, Float32Array.of(9, 9, 9, ...wData), bData, rData].map((data) =>
     recorder.upload('f32', data),
   );
-  const outs = [0, 1].map(() => recorder.upload('f32', new Float32Array(expected.length).fill(Number.NaN)));
+  const outs = [0, 1, 2].map(() => recorder.upload('f32', new Float32Array(expected.length).fill(Number.NaN)));
   const padded = padInput(of, x!, shape);
   const call = {
     ...convGeometry(shape, padded),
@@ -54,10 +54,13 @@ export async function expectConvolution(
   };
   kernel(of, { ...call, out: outs[0]! });
   kernel(of, { ...call, out: outs[1]!, residual: residual!, lo: 0, hi: 1.5 });
+  kernel(of, { ...call, out: outs[2]!, lo: 0, hi: 1.5 });
   await recorder.run();
   expect(relativeError(await recorder.read(outs[0]!), expected)).toBeLessThan(1e-5);
-  const bounded = expected.map((value, i) => Math.min(1.5, Math.max(0, value + rData[i]!)));
-  expect(relativeError(await recorder.read(outs[1]!), bounded)).toBeLessThan(1e-5);
+  const bounded = (value: number) => Math.min(1.5, Math.max(0, value));
+  const added = expected.map((value, i) => bounded(value + rData[i]!));
+  expect(relativeError(await recorder.read(outs[1]!), added)).toBeLessThan(1e-5);
+  expect(relativeError(await recorder.read(outs[2]!), expected.map(bounded))).toBeLessThan(1e-5);
   recorder.dispose();
 }
 

@@ -9,6 +9,7 @@ import type { BackwardContext, ForwardContext, Gradients, Operator, PlanUse } fr
 import type { Value } from '../value.ts';
 import { convAlternatives, loadConvAlternatives } from './convAlternatives.ts';
 import { floatKernels, loadFloatKernels } from './floatKernels.ts';
+import { loadProductAlternatives, productAlternatives } from './productAlternatives.ts';
 
 const [X, WEIGHTS, BIAS] = [0, 1, 2] as const;
 
@@ -16,7 +17,11 @@ const geometry = (context: ForwardContext | BackwardContext): ConvGeometry =>
   convGeometry(context.node, context.inputShape(X), context.inputShape(WEIGHTS));
 
 async function load(use: PlanUse): Promise<void> {
-  await Promise.all([loadFloatKernels('Conv', use), loadConvAlternatives('Conv', use, ['dense', undefined])]);
+  await Promise.all([
+    loadFloatKernels('Conv', use),
+    loadConvAlternatives('Conv', use, ['dense', undefined]),
+    loadProductAlternatives(use),
+  ]);
 }
 
 function forward(context: ForwardContext): void {
@@ -34,7 +39,8 @@ function forward(context: ForwardContext): void {
     kernels.conv(builder, { x, weights, bias, residual, out, codes, shape, ...bounds, alternatives, label });
     return;
   }
-  const { conv, padInput } = floatKernels();
+  const { conv, padInput, pointwise } = floatKernels();
+  const asProduct = pointwise(productAlternatives);
   const x = context.input(X);
   const out = context.output();
   const padded = out.elements > 0 ? padInput(builder, x, shape) : undefined;
@@ -48,7 +54,7 @@ function forward(context: ForwardContext): void {
     out,
     shape,
     ...context.bounds,
-    alternatives,
+    alternatives: (...convolution) => asProduct(...convolution) || Boolean(alternatives?.(...convolution)),
   });
 }
 

@@ -52,6 +52,10 @@ export async function loadProductAlternatives({ graph, shapes, capabilities, for
       const { m, n, k } = gemmGeometry(node, a, b);
       return [{ m, n, k, batches: 1, few: Math.min(m, n) }];
     }
+    if (node.op === 'Conv' && isPixel(b)) {
+      const [images = 1, , ...plane] = a;
+      return [{ m: b[0]!, n: elementsOf(plane), k: b[1]!, batches: images, few: Number.POSITIVE_INFINITY }];
+    }
     if (node.op !== 'MatMul') return [];
     const { m, n, k, batch } = matMulGeometry(node, a, b);
     // A single b is multiplied by all rows at once. Its columns never lie term by term, rows of a always do.
@@ -63,6 +67,11 @@ export async function loadProductAlternatives({ graph, shapes, capabilities, for
       alternative.loaded ??= await alternative.fetch();
     }
   }
+}
+
+/** Whether a convolution may be a product of its weights by the pixels of an image: see kernels/pointwise.ts. */
+function isPixel([, , ...taps]: readonly number[]): boolean {
+  return elementsOf(taps) === 1;
 }
 
 /** Those that some plan so far has needed. */

@@ -1,8 +1,8 @@
 /** What there is to measure at a key: the kernel at that shape, on operands of its own. */
 
-import { convAlternatives } from '../convAlternatives.ts';
 import { convGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
+import { floatConvAlternatives } from '../floatConvAlternatives.ts';
 import { matmul, type ProductShape } from '../matmul.ts';
 import { productAlternatives } from '../productAlternatives.ts';
 import { reduceSum } from '../reduceSum.ts';
@@ -113,7 +113,7 @@ const conv: Make = (d, adapter) => {
         x: x!,
         weights,
         out,
-        alternatives: convAlternatives,
+        alternatives: floatConvAlternatives,
         label: 'convolution',
       });
     },

@@ -3,7 +3,7 @@
  * know nothing of this; they ask `capabilities.tuned` and have a rule, so that pages without a table do not load it.
  */
 import type { TunedChoices } from '../../gpu/capabilities.ts';
-import { type ConvGeometry, type FloatConvPlan, STRIPS, WINOGRAD } from '../convCall.ts';
+import { type ConvGeometry, type FloatConvPlan, POINTWISE, STRIPS, WINOGRAD } from '../convCall.ts';
 import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
@@ -19,6 +19,7 @@ import {
 import { dotsPlans, planDots } from '../matmulDots.ts';
 import { planShallow, shallowPlans } from '../matmulShallow.ts';
 import { planSmall, smallPlans } from '../matmulSmall.ts';
+import { takesPointwise } from '../pointwise.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
 import { stripTiles, takesStrips } from '../stripsChoice.ts';
@@ -91,7 +92,7 @@ export const conv: Variants<ConvGeometry, FloatConvPlan> = {
     const dims = { g: groups, o: groupOut, i: groupIn, kh, kw, oh, ow, n: lengthClass(images) };
     return shapeKey('conv', { ...dims, d: xAt.kx, s: xAt.ox, y: outAt.ox, ...weightsKey(weights), ...halfKey(half) });
   },
-  /** Every cut, for groups of few channels the direct sum, strips and Winograd's way where they can be taken. */
+  /** Every cut, for groups of few channels the direct sum, strips, Winograd's way and products where they can be taken. */
   candidates(adapter, shape) {
     const { groups, m, n } = tilesOf(shape);
     const cuts = withHalf(plausibleCuts(adapter, m, n), shape.half);
@@ -102,9 +103,11 @@ export const conv: Variants<ConvGeometry, FloatConvPlan> = {
     if (groups > 1 && m <= 8) candidates.push({ id: 'direct', value: DIRECT_CONV });
     if (stripTiles(adapter, shape)) candidates.push({ id: STRIPS, value: STRIPS });
     if (suitsWinograd(shape)) candidates.push({ id: WINOGRAD, value: WINOGRAD });
+    if (takesPointwise(adapter, shape, POINTWISE)) candidates.push({ id: POINTWISE, value: POINTWISE });
     return candidates;
   },
   rule(adapter, shape) {
+    if (takesPointwise(adapter, shape, undefined)) return POINTWISE;
     if (isWinogradFaster(adapter, shape)) return WINOGRAD;
     return takesStrips(adapter, shape, undefined) ? STRIPS : planConv(adapter, tilesOf(shape));
   },
