@@ -15,6 +15,7 @@ const cases: [name: string, x: number[], w: number[]][] = [
   ['one pixel', [5, 20, 1, 1], [7, 20, 1, 1]],
   ['one axis', [2, 12, 50], [9, 12, 1]],
   ['long sums of few pixels', [1, 900, 2, 2], [3, 900, 1, 1]],
+  ['long sums of few pixels, several images', [3, 1500, 2, 2], [3, 1500, 1, 1]],
 ];
 
 describe.each(KINDS)('convolution of single pixels as a %s multiplies it', (kind) => {

@@ -54,7 +54,8 @@ export async function loadProductAlternatives({ graph, shapes, capabilities, for
     }
     if (node.op === 'Conv' && isPixel(b)) {
       const [images = 1, , ...plane] = a;
-      return [{ m: b[0]!, n: elementsOf(plane), k: b[1]!, batches: images, few: Number.POSITIVE_INFINITY }];
+      const pixels = elementsOf(plane);
+      return [{ m: b[0]!, n: pixels, k: b[1]!, batches: images, few: pixels }];
     }
     if (node.op !== 'MatMul') return [];
     const { m, n, k, batch } = matMulGeometry(node, a, b);
