@@ -3,12 +3,12 @@ import { type ConvShape, weightElements } from './convShape.ts';
 import { floatConvAlternatives } from './floatConvAlternatives.ts';
 import { convWeightsFlipShader } from './generated/conv.ts';
 import type { Operand, Recorder } from './kernel.ts';
-import { matmul, matrix } from './matmul.ts';
+import { matrix } from './matmul.ts';
 import { padPlanes } from './padPlanes.ts';
-import { isPointwiseFaster } from './pointwise.ts';
+import { recordPointwise, takesPointwise } from './pointwise.ts';
 import { productAlternatives } from './productAlternatives.ts';
 import { spread } from './spread.ts';
-import { validConv } from './validConv.ts';
+import { tunedConv, validConv } from './validConv.ts';
 
 /** dx = dy * weights, turned and with channels swapped: the gradient of ONNX Conv by its input. Writes all of dx. */
 export function convGradInput(
@@ -17,18 +17,6 @@ export function convGradInput(
 ): void {
   const { n, ic, ih, iw, oc, oh, ow, groups } = shape;
   if (dx.elements === 0) return;
-  if (isProduct(recorder, shape)) {
-    // Weights by columns, as they lie.
-    matmul(recorder, {
-      ...{ m: ic, n: ih * iw, k: oc, batches: n },
-      a: matrix(weights, ic, true),
-      b: { ...matrix(dy, ih * iw), batchStride: oc * ih * iw },
-      out: { ...matrix(dx, ih * iw), batchStride: ic * ih * iw },
-      alternatives: productAlternatives,
-      label: 'input gradient',
-    });
-    return;
-  }
   const axisY = axisPhases({
     input: ih,
     output: oh,
@@ -55,15 +43,14 @@ export function convGradInput(
   });
   const plane = padded.h * padded.w;
   const flipped = recorder.temporary('f32', weightElements(shape), 'turned weights');
+  // Of a larger kernel a phase may reach a single tap too.
+  const isPixel = shape.kh === 1 && shape.kw === 1;
   let weightsOffset = 0;
   for (const y of axisY.phases) {
     for (const x of axisX.phases) {
       const size = oc * (ic / groups) * y.taps * x.taps;
-      if (size > 0) flip(recorder, { weights, flipped, shape, y, x, weightsOffset });
-      validConv(recorder, {
+      const call = {
         x: padded.operand,
-        // Where no tap reaches the phase, nothing is read and zeros are written.
-        weights: size > 0 ? flipped : weights,
         out: dx,
         images: n,
         groups,
@@ -89,23 +76,21 @@ export function convGradInput(
           oy: shape.strideH * iw,
           ox: shape.strideW,
         },
-        weightsOffset: size > 0 ? weightsOffset : 0,
-        alternatives: floatConvAlternatives,
         label: 'input gradient',
-      });
+      };
+      if (size === 0) {
+        // Where no tap reaches the phase, nothing is read and zeros are written.
+        validConv(recorder, { ...call, weights, alternatives: floatConvAlternatives });
+      } else if (isPixel && takesPointwise(recorder.capabilities, call, tunedConv(recorder, call))) {
+        // All there is to turn is a matrix.
+        recordPointwise(recorder, call, matrix(weights, ic, true), productAlternatives);
+      } else {
+        flip(recorder, { weights, flipped, shape, y, x, weightsOffset });
+        validConv(recorder, { ...call, weights: flipped, weightsOffset, alternatives: floatConvAlternatives });
+      }
       weightsOffset += size;
     }
   }
-}
-
-/** Of single pixels, without padding: see pointwise.ts. */
-function isProduct({ capabilities }: Recorder, shape: ConvShape): boolean {
-  const { n, ih, iw, oh, ow, kh, kw, strideH, strideW, groups } = shape;
-  const isPixel = kh === 1 && kw === 1 && strideH === 1 && strideW === 1 && groups === 1;
-  const areAllPixels = oh === ih && ow === iw;
-  return (
-    isPixel && areAllPixels && (capabilities.kind === 'gpu' || isPointwiseFaster(capabilities, { images: n, oh, ow }))
-  );
 }
 
 function flip(

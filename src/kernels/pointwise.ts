@@ -1,5 +1,6 @@
 import { type ConvAlternatives, type ConvGeometry, type FloatConvPlan, POINTWISE, type ValidConv } from './convCall.ts';
-import { matmul, type ProductAlternatives } from './matmul.ts';
+import type { Recorder } from './kernel.ts';
+import { type MatrixView, matmul, matrix, type ProductAlternatives } from './matmul.ts';
 import type { Adapter } from './productVariant.ts';
 
 /**
@@ -9,17 +10,28 @@ import type { Adapter } from './productVariant.ts';
 export function pointwise(products?: ProductAlternatives): ConvAlternatives {
   return (recorder, call, tuned) => {
     if (!takesPointwise(recorder.capabilities, call, tuned)) return false;
-    const { x, weights, weightsOffset, bias, out, images, groupOut, groupIn, oh, ow, xAt, outAt, lo, hi, label } = call;
-    matmul(recorder, {
-      ...{ m: groupOut, n: oh * ow, k: groupIn, batches: images, lo, hi, label },
-      a: { operand: weights as ValidConv['x'], rowStride: groupIn, columnStride: 1, offset: weightsOffset },
-      b: { operand: x, rowStride: xAt.channel, columnStride: 1, offset: xAt.offset, batchStride: xAt.image },
-      out: { operand: out, rowStride: outAt.channel, columnStride: 1, offset: outAt.offset, batchStride: outAt.image },
-      bias: bias && { operand: bias, rowStride: 1, columnStride: 0 },
-      alternatives: products,
-    });
+    const { weights, weightsOffset: offset, groupIn } = call;
+    recordPointwise(recorder, call, { ...matrix(weights as ValidConv['x'], groupIn), offset }, products);
     return true;
   };
+}
+
+/** @param weights [groupOut, groupIn], however they lie */
+export function recordPointwise(
+  recorder: Recorder,
+  call: Omit<ValidConv, 'weights'>,
+  weights: MatrixView,
+  products: ProductAlternatives | undefined,
+): void {
+  const { x, bias, out, images, groupOut, groupIn, oh, ow, xAt, outAt, lo, hi, label } = call;
+  matmul(recorder, {
+    ...{ m: groupOut, n: oh * ow, k: groupIn, batches: images, lo, hi, label },
+    a: weights,
+    b: { operand: x, rowStride: xAt.channel, columnStride: 1, offset: xAt.offset, batchStride: xAt.image },
+    out: { operand: out, rowStride: outAt.channel, columnStride: 1, offset: outAt.offset, batchStride: outAt.image },
+    bias: bias && { operand: bias, rowStride: 1, columnStride: 0 },
+    alternatives: products,
+  });
 }
 
 /** One tap, one group, and planes without gaps, of x and of the result. */
@@ -50,5 +62,5 @@ export function isPointwiseFaster(
   { images, oh, ow }: Pick<ConvGeometry, 'images' | 'oh' | 'ow'>,
 ): boolean {
   const columns = (pixels: number) => Math.ceil(pixels / (4 * subgroupSize));
-  return kind === 'cpu' && images * columns(oh * ow) <= 1.2 * columns(images * oh * ow);
+  return kind === 'cpu' && subgroupSize > 0 && images * columns(oh * ow) <= 1.2 * columns(images * oh * ow);
 }

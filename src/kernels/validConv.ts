@@ -51,9 +51,13 @@ export function planConv(adapter: Adapter, { groups, m, n, half, weights }: Conv
 export function validConv(recorder: Recorder, call: ValidConv): void {
   const { images, groupOut, oh, ow } = call;
   if (groupOut * images * oh * ow === 0) return;
-  const { capabilities } = recorder;
+  plannedConv(recorder, call, tunedConv(recorder, call));
+}
+
+/** What was measured to be the fastest; undefined leaves it to the rule. */
+export function tunedConv({ capabilities }: Recorder, geometry: ConvGeometry): FloatConvPlan | undefined {
   const half = capabilities.precision === 'f16';
-  plannedConv(recorder, call, capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, { ...call, half }));
+  return capabilities.tuned?.choose<FloatConvPlan>('conv', capabilities, { ...geometry, half });
 }
 
 /** As it was measured to be the fastest, or by the rule. */

@@ -23,6 +23,12 @@ const cases: [name: string, x: number[], w: number[], attributes: Attributes][] 
   ['groups of many channels, stride 2', [1, 40, 9, 9], [66, 20, 3, 3], { group: 2, strides: [2, 2] }],
   ['depthwise', [2, 70, 9, 9], [70, 1, 3, 3], { group: 70, pads: [1, 1, 1, 1] }],
   ['depthwise, stride 2', [2, 6, 13, 14], [6, 1, 3, 3], { group: 6, pads: [1, 1, 1, 1], strides: [2, 2] }],
+  [
+    'a single row of which one tap reaches a pixel',
+    [2, 5, 1, 6],
+    [7, 5, 3, 1],
+    { strides: [2, 1], pads: [1, 0, 1, 0] },
+  ],
   ['1x1, stride 2, padded to as many pixels', [2, 20, 3, 3], [35, 20, 1, 1], { strides: [2, 2], pads: [1, 1, 1, 1] }],
   ['1x1, many images of few pixels', [9, 20, 3, 3], [35, 20, 1, 1], {}],
   ['1x1', [2, 33, 9, 9], [40, 33, 1, 1], {}],

@@ -59,6 +59,7 @@ describe('whether a convolution is a product', () => {
     expect(takesPointwise(lavapipe, geometryOf([1, 64, 7, 7], [128, 64, 1, 1]), undefined)).toBe(true);
     expect(takesPointwise(lavapipe, geometryOf([16, 64, 7, 7], [128, 64, 1, 1]), undefined)).toBe(false);
     expect(takesPointwise(gpu, geometry, undefined)).toBe(false);
+    expect(takesPointwise({ kind: 'cpu' }, geometry, undefined)).toBe(false);
     expect(takesPointwise(gpu, geometry, POINTWISE)).toBe(true);
     expect(takesPointwise(lavapipe, geometry, STRIPS)).toBe(false);
     expect(takesPointwise(lavapipe, { ...geometry, residual: { dtype: 'f32', elements: 9 } }, POINTWISE)).toBe(false);
