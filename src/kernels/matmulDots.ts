@@ -10,7 +10,7 @@ import {
 } from './matmul.ts';
 import { type Adapter, type DotsVariant, FEW_ROWS, leastDotsTerms, splitSum } from './productVariant.ts';
 
-/** Terms of a part of a split sum, at least. On adapters that run on a CPU, what takes longer than adding the parts up. */
+/** Terms of a part of a split sum, at least. Measured on adapters that run on a CPU alone: what takes longer than adding parts. */
 const LEAST_SHARE = { gpu: 4096, cpu: 25000 };
 /** Of a workgroup on a GPU. */
 const LANES = 64;

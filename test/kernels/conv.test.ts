@@ -25,7 +25,7 @@ const cases: [name: string, x: number[], w: number[], attributes: Attributes][] 
   ['depthwise, stride 2', [2, 6, 13, 14], [6, 1, 3, 3], { group: 6, pads: [1, 1, 1, 1], strides: [2, 2] }],
   [
     'a single row of which one tap reaches a pixel',
-    [2, 5, 1, 6],
+    [1, 5, 1, 6],
     [7, 5, 3, 1],
     { strides: [2, 1], pads: [1, 0, 1, 0] },
   ],
