@@ -36,6 +36,9 @@ const TWICE: bool = ROWS == 1 && SUBGROUP == 4;
 // Whether a second tile lies below the first and shares what is loaded of B: six loads in place of eight for as many
 // products, in twice as much code. Sixteen rows each, on lavapipe; SwiftShader's loop would outgrow the caches.
 const STACKED: bool = false;
+// Tiles of a workgroup, each by SUBGROUP lanes of its one subgroup.
+const TILES: u32 = 1;
+const WG: u32 = SUBGROUP * TILES;
 
 // Where the rows begin that a lane holds of a tile, in whole vectors if they are such. A row or column past the edge reads
 // the last one instead, and is not stored.
@@ -132,23 +135,37 @@ fn store(at: Place, r: u32, sum: vec4f) {
   if (inside.w) { out[o.w] = v.w; }
 }
 
-@compute @workgroup_size(SUBGROUP)
+@compute @workgroup_size(WG)
 fn main(
   @builtin(workgroup_id) wg: vec3u,
   @builtin(num_workgroups) count: vec3u,
-  @builtin(subgroup_invocation_id) lane: u32,
+  @builtin(subgroup_invocation_id) id: u32,
 ) {
-  // Batch and split come from the workgroup alone, so that the loop is uniform control flow.
+  // The split comes from the workgroup alone, so that the loop is uniform control flow.
   let group = linear_workgroup(wg, count);
   let plane = group / args.plane_groups;
   let split = plane % args.splits;
-  let batch = plane / args.splits;
-  let tile = group % args.plane_groups;
+  var batch = plane / args.splits;
+  var tile = group % args.plane_groups;
+  if (batch >= select(args.batches, 1u, TILES > 1)) { return; }
+  var tiles_m = args.plane_groups / args.tiles_n;
+  var lane = id;
+  var is_over = false;
+  if (TILES > 1) {
+    // A plane is one split of all products: tiles of two of them may share a subgroup, whose last one may have one too many.
+    tiles_m = (args.m + ROWS - 1) / ROWS;
+    let tiles = tiles_m * args.tiles_n;
+    tile = tile * TILES + id / SUBGROUP;
+    batch = tile / tiles;
+    is_over = batch >= args.batches;
+    batch = min(batch, args.batches - 1);
+    tile %= tiles;
+    lane = id % SUBGROUP;
+  }
   // Down the columns: what was loaded of B is still in a cache, and all of A in another where it fits.
-  let tiles_m = args.plane_groups / args.tiles_n;
   let col = tile / tiles_m * (4 * SUBGROUP * select(1u, 2u, TWICE)) + 4 * lane;
-  let row = tile % tiles_m * (ROWS * select(1u, 2u, STACKED));
-  if (batch >= args.batches) { return; }
+  // A row past the edge is not stored.
+  let row = select(tile % tiles_m * (ROWS * select(1u, 2u, STACKED)), args.m, is_over);
   let k_begin = split * args.k_chunk;
   let terms = min(k_begin + args.k_chunk, args.k) - min(k_begin, args.k);
   let a_base = args.a_offset + batch * args.a_batch + k_begin * args.a_k;

@@ -2,11 +2,14 @@ import { matmulSubgroupShader, matmulTiledShader } from './generated/matmul.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import {
   type Adapter,
-  cutProduct,
   type DotsVariant,
   inHalf,
   type MatrixVariant,
   type ProductVariant,
+  productCuts,
+  QUADS,
+  type QuadsVariant,
+  quadCuts,
   type ShallowVariant,
   type SmallVariant,
   splitSum,
@@ -58,7 +61,7 @@ export type ProductAlternatives = (
 ) => boolean;
 
 /** How a product is cut into tiles. */
-export type MatmulCut = TileCount<ProductVariant | MatrixVariant>;
+export type MatmulCut = TileCount<ProductVariant | MatrixVariant | QuadsVariant>;
 
 export interface MatmulPlan extends MatmulCut {
   /** Computes the transpose out^T = b^T·a^T instead: the same numbers in tiles that fit better. */
@@ -78,6 +81,10 @@ export type ShallowPlan = TilePlan & { variant: ShallowVariant; turns: number };
 
 /** Many small matrices; see matmulSmall.ts. */
 export type SmallPlan = TilePlan & { variant: SmallVariant };
+
+function cheapest(cuts: readonly MatmulCut[]): MatmulCut {
+  return cuts.reduce((best, cut) => (cut.cost < best.cost ? cut : best));
+}
 
 /** What may have been measured to be the fastest. */
 export type TunedPlan = MatmulPlan | DotsPlan | ShallowPlan | SmallPlan;
@@ -105,16 +112,21 @@ function planBy(adapter: Adapter, shape: ProductShape, tuned: TunedPlan | undefi
   if (tuned && 'cost' in tuned) return tuned;
   const byMatrices = adapter.matrices?.choose<MatmulCut>(adapter, shape);
   if (byMatrices) return splitProduct(adapter, shape, byMatrices, false);
-  const straight = cutProduct(adapter, shape.m, shape.n, LEAST_ROWS, MOST_ROWS);
-  const swapped = cutProduct(adapter, shape.n, shape.m, LEAST_ROWS, MOST_ROWS);
+  const straight = cheapest(matmulCuts(adapter, shape));
+  const swapped = cheapest(matmulCuts(adapter, { ...shape, m: shape.n, n: shape.m }));
   const swap = swapped.cost < straight.cost;
   const cut = swap ? swapped : straight;
   return splitProduct(adapter, shape, shape.half ? inHalf(cut) : cut, swap);
 }
 
 /** The lowest and the highest tile of subgroups that the shader has. */
-export const LEAST_ROWS = 1;
-export const MOST_ROWS = 32;
+const LEAST_ROWS = 1;
+const MOST_ROWS = 32;
+
+/** Every cut of a product, save those by subgroup matrices. */
+export function matmulCuts(adapter: Adapter, { m, n, batches = 1 }: ProductShape): MatmulCut[] {
+  return [...productCuts(adapter, m, n, LEAST_ROWS, MOST_ROWS), ...quadCuts(adapter, m, n, batches)];
+}
 
 /** A cut of the product, or of its transpose, with its sum split as the rule does. */
 export function splitProduct(
@@ -136,7 +148,7 @@ export const LEAST_SHARE = 256;
  * what a tile takes for 18000 terms of a row, with the loads of its columns counted as ten rows.
  */
 function leastShare(variant: MatmulCut['variant']): number {
-  return variant.kind === 'subgroup' ? Math.ceil(18000 / (variant.rows + 10)) : LEAST_SHARE;
+  return 'rows' in variant && variant.kind !== 'matrices' ? Math.ceil(18000 / (variant.rows + 10)) : LEAST_SHARE;
 }
 
 /** A row-major matrix, or its transpose, as a view. */
@@ -159,7 +171,11 @@ export function matmul(recorder: Recorder, call: MatmulCall): void {
   const whole = { ...call, alpha, beta: bias ? beta : 0, lo, hi, label };
   const tuned = capabilities.tuned?.choose<TunedPlan>('product', capabilities, shape);
   if (call.alternatives?.(recorder, whole, shape, tuned)) return;
-  const plan = planBy(capabilities, shape, tuned);
+  recordTiles(recorder, whole, planBy(capabilities, shape, tuned));
+}
+
+/** Records a product by tiles as planned. */
+export function recordTiles(recorder: Recorder, whole: WholeMatmulCall, plan: MatmulPlan): void {
   inParts(recorder, plan.splits, whole, (part, outSplit) => dispatch(recorder, plan, part, outSplit));
 }
 
@@ -247,20 +263,21 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
   const { call, shared } = productDispatch(whole, plan, outSplit);
   const { n, k, batches = 1, a, b } = call;
   const { variant } = plan;
-  if (variant.kind === 'subgroup') {
+  if (variant.kind === 'subgroup' || variant.kind === 'quads') {
     const VECTOR_A = inWholeVectors(a, batches);
     const VECTOR_B = n % 4 === 0 && inWholeVectors(b, batches);
     recorder.dispatch(matmulSubgroupShader, {
       ...shared,
+      ...(variant.kind === 'quads' && sharedSubgroups(plan, shared.args)),
       operands: { ...shared.operands, a4: a.operand, b4: b.operand },
       tunables: {
-        ...subgroupTunables(variant),
+        ...(variant.kind === 'quads' ? { SUBGROUP: 4, TILES: QUADS, ROWS: variant.rows } : subgroupTunables(variant)),
         STACKED: variant.rows > 16,
         VECTOR_A,
         VECTOR_B,
         // For SwiftShader. lavapipe does nothing for lanes that need it not, and without the code for last terms and for a bias
         // its main loop is up to 15 % slower.
-        ...(variant.subgroup === 4 && { RAGGED: k % 4 > 0, PLAIN: isPlain(call) }),
+        ...(recorder.capabilities.subgroupSize === 4 && { RAGGED: k % 4 > 0, PLAIN: isPlain(call) }),
       },
     });
   } else if (variant.kind === 'matrices') {
@@ -272,6 +289,12 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
     const Tile4 = variant.half ? 'vec4h' : 'vec4f';
     recorder.dispatch(matmulTiledShader, { ...shared, tunables: { ...tiledTunables(variant), Tile4 } });
   }
+}
+
+/** Where tiles share subgroups, a plane is one split of all products. */
+function sharedSubgroups<Args extends { batches: number }>({ tilesM, tilesN, splits }: MatmulPlan, args: Args) {
+  const plane_groups = Math.ceil((tilesM * tilesN * args.batches) / QUADS);
+  return { args: { ...args, plane_groups }, workgroups: grid(plane_groups * splits, 1) };
 }
 
 /** Whether there is nothing to do to the sums. */

@@ -33,6 +33,12 @@ export interface MatrixVariant {
   tunables: { readonly Component: 'f16' | 'f32' } & Readonly<Record<MatrixTunable, number>>;
 }
 
+/** One tile of `rows` x 16 per quad of a subgroup's lanes, for narrow matrices; the shader is that of `subgroup`. */
+export interface QuadsVariant {
+  kind: 'quads';
+  rows: 2 | 4 | 8 | 16;
+}
+
 /** Products of so few rows, or columns, may be computed as dot products. */
 export const FEW_ROWS = 4;
 
@@ -69,18 +75,57 @@ export interface ShallowVariant {
   rows: 1 | 2 | 4 | 8;
 }
 
-/** One tile of 4 x 4 per lane, many matrices per workgroup; see matmulSmall.ts. */
+/** A tile of up to `most` x `most` per lane, many matrices per workgroup; see matmulSmall.ts. */
 export interface SmallVariant {
   kind: 'small';
+  most: 4 | 8;
+}
+
+interface Product {
+  m: number;
+  n: number;
+  k: number;
+  batches?: number;
+}
+
+/** Whether a tile per lane may turn out to be the fastest: of several small matrices, or of few rows or columns and terms. */
+export function mayBeSmall({ m, n, k, batches = 1 }: Product): boolean {
+  return (batches > 1 && Math.max(m, n) <= 32) || (Math.min(m, n) <= 8 && k <= 64);
 }
 
 /**
- * Whether there are many matrices, all small. Measured on lavapipe and SwiftShader: matrices of 3 x 3 gain 4, of
- * 8 x 8 between 1.6 (8 terms) and nothing (64), larger ones lose. Of GPUs nothing was measured: their tiles of 64 x 64 are
- * all edge.
+ * Whether it is, by the rule. Measured on lavapipe (8 lanes) and SwiftShader (4): of many matrices wherever the other tiles
+ * would be empty for the most part, 1.1 to 3 times as fast; of a single long one, with so few terms that tiles take longer to
+ * begin and to end than to add up, 1.1 to 4. Of GPUs nothing was measured: their tiles of 64 x 64 are all edge.
  */
-export function areSmall({ m, n, k, batches = 1 }: { m: number; n: number; k: number; batches?: number }): boolean {
-  return Math.max(m, n) <= 8 && k <= 64 && batches >= 32;
+export function areSmall(adapter: Adapter, { m, n, k, batches = 1 }: Product): boolean {
+  const [few, many] = [Math.min(m, n), Math.max(m, n)];
+  const areMany = batches >= 32 && k <= 64;
+  if (adapter.kind === 'gpu') return areMany && many <= 8;
+  const isSwiftShader = adapter.subgroupSize === 4;
+  if (areMany) {
+    if (fullness(adapter, m, n, batches) <= (isSwiftShader ? 1 / 2 : 1 / 3)) return true;
+    if (!isSwiftShader && ((many <= 8 && k <= 32) || (many <= 10 && k <= 16))) return true;
+  }
+  if (Math.ceil(m / 8) * Math.ceil(n / 8) * batches < 256) return false;
+  return isSwiftShader ? (few <= 4 && k <= 16) || (few <= 8 && k <= 8) : few === 1 && k <= 16;
+}
+
+/** The part of a product's cheapest tiles that does not hang over its edges. */
+function fullness(adapter: Adapter, m: number, n: number, batches: number): number {
+  const cuts: TileCount<ProductVariant | QuadsVariant>[] = [
+    ...productCuts(adapter, m, n, 1),
+    ...productCuts(adapter, n, m, 1),
+    ...quadCuts(adapter, m, n, batches),
+    ...quadCuts(adapter, n, m, batches),
+  ];
+  const { variant, tilesM, tilesN } = cuts.reduce((best, cut) => (cut.cost < best.cost ? cut : best));
+  return (m * n) / (tilesM * tilesN * areaOf(variant));
+}
+
+function areaOf(variant: ProductVariant | QuadsVariant): number {
+  if (variant.kind === 'tiled') return 16 * variant.tm * variant.tn;
+  return variant.rows * (variant.kind === 'quads' ? QUAD_COLUMNS : columnsOf(variant));
 }
 
 export interface TileCount<Variant = ProductVariant> {
@@ -117,14 +162,14 @@ export function productCuts(adapter: Adapter, m: number, n: number, least = 4, m
     for (const rows of ROWS) {
       if (rows < least || rows > most) continue;
       const tilesM = Math.ceil(m / rows);
-      // See TWICE in shaders/matmul/matmul_subgroup.wgsl.
-      const quads = rows === 1 && subgroupSize === 4 ? 2 : 1;
-      const tilesN = Math.ceil(n / (4 * subgroupSize * quads));
-      // Measured on lavapipe: the loads of a tile's columns cost about as much as the work of ten rows.
-      const cost = tilesM * tilesN * quads * (rows + 10);
+      const variant = { kind: 'subgroup', subgroup: subgroupSize, rows } as const;
+      const columns = columnsOf(variant);
+      const tilesN = Math.ceil(n / columns);
+      // Measured on lavapipe: the loads of four columns a lane cost about as much as the work of ten rows.
+      const cost = ((tilesM * tilesN * columns) / (4 * subgroupSize)) * (rows + 10);
       // They may only be better than lower ones where all cores have some; SwiftShader's never are.
       if (rows > 16 && (subgroupSize < 8 || tilesM * tilesN < busyWorkgroups(adapter))) continue;
-      cuts.push({ variant: { kind: 'subgroup', subgroup: subgroupSize, rows }, tilesM, tilesN, cost });
+      cuts.push({ variant, tilesM, tilesN, cost });
     }
   } else {
     for (const [tm, tn] of TILES) {
@@ -138,8 +183,31 @@ export function productCuts(adapter: Adapter, m: number, n: number, least = 4, m
   return cuts;
 }
 
+/** Columns of a tile by a quad: four a lane. */
+const QUAD_COLUMNS = 16;
+/** Tiles of a subgroup of eight. */
+export const QUADS = 2;
+
+/**
+ * Cuts into tiles by quads, two of which share a subgroup of eight. Measured on lavapipe: a subgroup takes 1.18 times as long
+ * for two of them as for one tile of its own, since lanes hold twice as many rows.
+ */
+export function quadCuts(adapter: Adapter, m: number, n: number, batches: number): TileCount<QuadsVariant>[] {
+  if (adapter.kind !== 'cpu' || adapter.subgroupSize !== 4 * QUADS) return [];
+  return ([16, 8, 4, 2] as const).map((rows) => {
+    const [tilesM, tilesN] = [Math.ceil(m / rows), Math.ceil(n / QUAD_COLUMNS)];
+    const subgroups = Math.ceil((tilesM * tilesN * batches) / QUADS) / batches;
+    return { variant: { kind: 'quads', rows }, tilesM, tilesN, cost: 1.18 * subgroups * (rows + 10) };
+  });
+}
+
+/** Of a tile by subgroups; for eight a lane see TWICE in shaders/matmul/matmul_subgroup.wgsl. */
+function columnsOf({ subgroup, rows }: Extract<ProductVariant, { kind: 'subgroup' }>): number {
+  return subgroup * (rows === 1 && subgroup === 4 ? 8 : 4);
+}
+
 /** The same cut, in half precision where its kernel has that. */
-export function inHalf(cut: TileCount): TileCount {
+export function inHalf<Variant extends { kind: string }>(cut: TileCount<Variant>): TileCount<Variant> {
   return cut.variant.kind === 'tiled' ? { ...cut, variant: { ...cut.variant, half: true } } : cut;
 }
 

@@ -1,6 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
-import { matmul, matrix } from '../../src/kernels/matmul.ts';
+import {
+  type MatmulPlan,
+  matmul,
+  matrix,
+  type ProductAlternatives,
+  recordTiles,
+  splitProduct,
+} from '../../src/kernels/matmul.ts';
+import { quadCuts } from '../../src/kernels/productVariant.ts';
+import { expectProduct, type ProductCase } from '../support/expectProduct.ts';
 import { testGpu } from '../support/gpu.ts';
 import { randomFloats, relativeError } from '../support/numbers.ts';
 import { KINDS, recorderOfKind } from '../support/recorderOfKind.ts';
@@ -86,5 +95,26 @@ describe.each(KINDS)('product as a %s computes it', (kind) => {
     expect(first).toEqual(second);
     expect(Array.from(first!, Number.isNaN)).toEqual(Array.from({ length: m * n }, (_, i) => i >= n && i < 2 * n));
     recorder.dispose();
+  });
+});
+
+describe('products by quads of a subgroup of eight', () => {
+  it.for<ProductCase>([
+    // The last subgroup has a single tile.
+    { m: 10, n: 13, k: 64, batches: 5 },
+    { m: 16, n: 16, k: 23, batches: 4, plain: true },
+    { m: 33, n: 34, k: 31, batches: 3, ta: true, tb: true },
+    // In parts.
+    { m: 9, n: 12, k: 6000, plain: true },
+  ])('$m x $n x $k', async (shape, { skip }) => {
+    skip((await testGpu()).capabilities.subgroupSize !== 8);
+    const record = (...[recorder, whole, , plan]: Parameters<ProductAlternatives>) => {
+      recordTiles(recorder, whole, plan as MatmulPlan);
+      return true;
+    };
+    await expectProduct('cpu', shape, record, (adapter, shape) => {
+      const cuts = quadCuts(adapter, shape.m, shape.n, shape.batches ?? 1);
+      return cuts.map((cut) => splitProduct(adapter, shape, cut, false));
+    });
   });
 });

@@ -16,13 +16,15 @@ const cases: [name: string, ProductCase][] = [
   ['single elements', { m: 1, n: 1, k: 1, batches: 130 }],
   ['twice four terms and three', { m: 4, n: 4, k: 11, batches: 10 }],
   ['three times four terms', { m: 8, n: 4, k: 12, batches: 10, plain: true }],
-  ['more than one tile each way', { m: 13, n: 18, k: 9, batches: 5 }],
+  ['more than one tile each way', { m: 13, n: 18, k: 9, batches: 5, plain: true }],
   ['rows transposed', { m: 5, n: 8, k: 6, batches: 10, ta: true }],
   ['columns transposed', { m: 5, n: 8, k: 8, batches: 10, tb: true }],
   ['both transposed', { m: 8, n: 7, k: 4, batches: 10, ta: true, tb: true, plain: true }],
-  ['a single matrix', { m: 6, n: 6, k: 6 }],
-  ['matrices within a buffer', { m: 8, n: 8, k: 8, batches: 10, offset: 4 }],
-  ['matrices within a buffer, unaligned', { m: 8, n: 8, k: 8, batches: 10, offset: 3 }],
+  ['whole tiles of five and of seven', { m: 15, n: 14, k: 5, batches: 3, plain: true }],
+  ['a long column', { m: 4101, n: 1, k: 3 }],
+  ['a long row, and more than a workgroup of many lanes', { m: 1, n: 33001, k: 2, plain: true }],
+  ['matrices within a buffer', { m: 8, n: 8, k: 8, batches: 10, offset: 4, plain: true }],
+  ['matrices within a buffer, unaligned', { m: 8, n: 8, k: 8, batches: 10, offset: 3, plain: true }],
 ];
 
 describe('products of small matrices', () => {
@@ -55,17 +57,46 @@ describe('products of small matrices', () => {
 });
 
 describe('the rule for small matrices', () => {
-  const adapter: Adapter = { kind: 'cpu', subgroupSize: 8 };
+  const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
+  const swiftshader: Adapter = { kind: 'cpu', subgroupSize: 4 };
+  const gpu: Adapter = { kind: 'gpu', subgroupSize: 32 };
 
   it.each([
-    [8, 8, 8, 1000, true],
-    [1, 1, 64, 32, true],
-    // Larger matrices, long sums, few matrices.
-    [9, 8, 8, 1000, false],
-    [8, 12, 8, 1000, false],
-    [8, 8, 65, 1000, false],
-    [8, 8, 8, 31, false],
-  ] as const)('%i x %i, %i terms, %i of them: %s', (m, n, k, batches, expected) => {
-    expect(planSmall(adapter, { m, n, k, batches }) !== undefined).toBe(expected);
+    [8, 8, 8, 1000, true, true, true],
+    [1, 1, 64, 32, true, true, true],
+    // Matrices that would leave most of a tile by subgroups, or by quads, empty.
+    [6, 6, 64, 100, true, true, true],
+    [9, 9, 64, 100, true, true, false],
+    [10, 10, 64, 100, false, true, false],
+    [17, 17, 64, 40, true, true, false],
+    [33, 33, 64, 64, false, true, false],
+    [1, 12, 64, 100, false, true, false],
+    // Those that fill it, unless of few terms.
+    [16, 16, 64, 100, false, false, false],
+    [13, 13, 64, 100, false, false, false],
+    [1, 64, 64, 100, false, false, false],
+    [10, 10, 16, 100, true, true, false],
+    [8, 8, 33, 100, false, true, true],
+    // Long sums, few matrices.
+    [8, 8, 65, 1000, false, false, false],
+    [8, 8, 8, 31, false, false, false],
+    // A single long matrix of few terms.
+    [100000, 1, 16, 1, true, true, false],
+    [1, 100000, 17, 1, false, false, false],
+    [4, 10000, 16, 1, false, true, false],
+    [10000, 8, 8, 1, false, true, false],
+    [10000, 8, 9, 1, false, false, false],
+    [100, 1, 16, 1, false, false, false],
+  ] as const)('%i x %i, %i terms, %i of them: %s, %s, %s', (m, n, k, batches, ...expected) => {
+    const isChosen = [lavapipe, swiftshader, gpu].map(
+      (adapter) => planSmall(adapter, { m, n, k, batches }) !== undefined,
+    );
+    expect(isChosen).toEqual(expected);
+  });
+
+  it('takes the larger tile on a processor, and the smaller one, of which there are more, on a GPU', () => {
+    const shape = { m: 8, n: 8, k: 8, batches: 100 };
+    expect(planSmall(lavapipe, shape)).toMatchObject({ tilesM: 1, tilesN: 1 });
+    expect(planSmall(gpu, shape)).toMatchObject({ tilesM: 2, tilesN: 2 });
   });
 });

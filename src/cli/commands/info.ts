@@ -114,11 +114,16 @@ function kernelVariants({ capabilities }: Gpu): Record<string, string> {
 }
 
 function describe(variant: MatmulPlan['variant']): string {
-  if (variant.kind === 'matrices') {
-    const { Component, M, N, K } = variant.tunables;
-    return `subgroup matrices, ${Component} ${M} x ${N} x ${K}, in tiles of ${variant.rows} x ${variant.columns}`;
+  switch (variant.kind) {
+    case 'matrices': {
+      const { Component, M, N, K } = variant.tunables;
+      return `subgroup matrices, ${Component} ${M} x ${N} x ${K}, in tiles of ${variant.rows} x ${variant.columns}`;
+    }
+    case 'subgroup':
+      return `subgroup, ${variant.subgroup} lanes, ${variant.rows} rows each`;
+    case 'quads':
+      return `quads of a subgroup, ${variant.rows} rows each`;
+    case 'tiled':
+      return `tiles in workgroup memory, ${4 * variant.tm} x ${4 * variant.tn}`;
   }
-  return variant.kind === 'subgroup'
-    ? `subgroup, ${variant.subgroup} lanes, ${variant.rows} rows each`
-    : `tiles in workgroup memory, ${4 * variant.tm} x ${4 * variant.tn}`;
 }

@@ -21,7 +21,10 @@ export function weightsKey(weights: ConvGeometry['weights']): Record<string, num
 }
 
 /** With those in half precision, where they will do. */
-export const withHalf = (cuts: TileCount[], half: boolean | undefined) => {
+export const withHalf = <Variant extends { kind: string }>(
+  cuts: TileCount<Variant>[],
+  half: boolean | undefined,
+): TileCount<Variant>[] => {
   return half ? cuts.flatMap((cut) => (cut.variant.kind === 'tiled' ? [inHalf(cut), cut] : [cut])) : cuts;
 };
 
@@ -39,19 +42,23 @@ export interface Variants<Shape extends object, Plan> {
   rule(adapter: Adapter, shape: Shape): Plan;
 }
 
+export function plausibleCuts(adapter: Adapter, m: number, n: number): TileCount[] {
+  return plausible(productCuts(adapter, m, n));
+}
+
 /** Cuts that may turn out to be the fastest: not those that the rule finds three times as dear as the cheapest. */
-export function plausibleCuts(adapter: Adapter, m: number, n: number, least?: number, most?: number): TileCount[] {
-  const cuts = productCuts(adapter, m, n, least, most);
+export function plausible<Variant>(cuts: TileCount<Variant>[]): TileCount<Variant>[] {
   const cheapest = Math.min(...cuts.map(({ cost }) => cost));
   return cuts.filter(({ cost }) => cost <= 3 * cheapest);
 }
 
 /**
- * `r16` for sixteen rows a subgroup, `t16x16` for a workgroup of 16 x 16, `t16x16f16` for that in half precision,
+ * `r16` for sixteen rows a subgroup, `q16` for as many a quad, `t16x16` for a workgroup of 16 x 16, `t16x16f16` for that in half precision,
  * `m64x64f16` for tiles of 64 x 64 by subgroup matrices.
  */
 export function variantId(variant: MatmulCut['variant']): string {
   if (variant.kind === 'subgroup') return `r${variant.rows}`;
+  if (variant.kind === 'quads') return `q${variant.rows}`;
   if (variant.kind === 'matrices') {
     return `m${variant.rows}x${variant.columns}${variant.tunables.Component === 'f16' ? 'f16' : ''}`;
   }

@@ -7,19 +7,12 @@ import { type ConvGeometry, type FloatConvPlan, POINTWISE, STRIPS, WINOGRAD } fr
 import { directGradWeight, type GradWeightPlan, planGradWeight, productGradWeight } from '../convGradWeight.ts';
 import type { ConvShape } from '../convShape.ts';
 import { LINE_WG } from '../lines.ts';
-import {
-  LEAST_ROWS,
-  type MatmulCut,
-  MOST_ROWS,
-  type ProductShape,
-  planMatmul,
-  splitProduct,
-  type TunedPlan,
-} from '../matmul.ts';
+import { type MatmulCut, matmulCuts, type ProductShape, planMatmul, splitProduct, type TunedPlan } from '../matmul.ts';
 import { dotsPlans, planDots } from '../matmulDots.ts';
 import { planShallow, shallowPlans } from '../matmulShallow.ts';
 import { planSmall, smallPlans } from '../matmulSmall.ts';
 import { takesPointwise } from '../pointwise.ts';
+import { mayBeSmall } from '../productVariant.ts';
 import { type ReductionShape, type ReductionSplit, splitByLanes, splitReduction } from '../reduceSum.ts';
 import { type Lines, softmaxLanes } from '../softmax.ts';
 import { stripTiles, takesStrips } from '../stripsChoice.ts';
@@ -29,6 +22,7 @@ import {
   type Adapter,
   type Candidate,
   halfKey,
+  plausible,
   plausibleCuts,
   type Variants,
   variantId,
@@ -38,9 +32,6 @@ import {
 import { lengthClass, shapeKey } from './keys.ts';
 import * as packed from './packedVariants.ts';
 
-/** Rows and columns up to which a tile per lane may turn out to be the fastest. */
-const MOST_SMALL = 32;
-
 export const product: Variants<ProductShape, TunedPlan> = {
   key({ m, n, k, batches = 1, aRows = true, bRows = true, half }) {
     const dims = { m: lengthClass(m), n: lengthClass(n), k: lengthClass(k), b: lengthClass(batches) };
@@ -49,13 +40,14 @@ export const product: Variants<ProductShape, TunedPlan> = {
   /**
    * Every cut of the product, and of its transpose (`s`; not by subgroup matrices), with the split of the rule, with none
    * (`/1`) and with about twice as many (`/2`); where lanes can go along the terms, dot products (`d`); of few terms all at
-   * once (`k`); of several small products a tile per lane (`l`).
+   * once (`k`); of small products a tile per lane (`l`).
    */
   candidates(adapter, shape) {
-    const { m, n, batches = 1, half } = shape;
+    const { m, n, half } = shape;
+    const swapped = { ...shape, m: n, n: m };
     const cuts = [
-      ...withHalf(plausibleCuts(adapter, m, n, LEAST_ROWS, MOST_ROWS), half).map((cut) => ({ cut, swap: false })),
-      ...withHalf(plausibleCuts(adapter, n, m, LEAST_ROWS, MOST_ROWS), half).map((cut) => ({ cut, swap: true })),
+      ...withHalf(plausible(matmulCuts(adapter, shape)), half).map((cut) => ({ cut, swap: false })),
+      ...withHalf(plausible(matmulCuts(adapter, swapped)), half).map((cut) => ({ cut, swap: true })),
       ...(adapter.matrices?.cuts<MatmulCut>(shape) ?? []).map((cut) => ({ cut, swap: false })),
     ];
     const candidates = cuts.flatMap(({ cut, swap }) => {
@@ -76,8 +68,8 @@ export const product: Variants<ProductShape, TunedPlan> = {
     for (const value of shallowPlans(adapter, shape)) {
       candidates.push({ id: `k${value.variant.rows}${value.swap ? 's' : ''}`, value });
     }
-    if (batches > 1 && Math.max(m, n) <= MOST_SMALL) {
-      candidates.push(...smallPlans(adapter, shape).map((value) => ({ id: 'l4', value })));
+    if (mayBeSmall(shape)) {
+      candidates.push(...smallPlans(adapter, shape).map((value) => ({ id: `l${value.variant.most}`, value })));
     }
     return shape.contiguous === false ? candidates.filter(({ value }) => value.splits === 1) : candidates;
   },

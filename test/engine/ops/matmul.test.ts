@@ -50,5 +50,5 @@ it('computes many small matrices together', async () => {
     return names.join();
   };
   expect(await programs(6)).toMatch(/small/);
-  expect(await programs(20)).not.toMatch(/small/);
+  expect(await programs(32)).not.toMatch(/small/);
 });

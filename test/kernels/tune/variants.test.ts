@@ -86,6 +86,19 @@ describe('what the rules take', () => {
     expect(productBy(adapter, m, n, k)).toBe(expected);
   });
 
+  it.each([
+    [lavapipe, 16, 16, 100, 'q16'],
+    [lavapipe, 33, 33, 64, 'q16'],
+    // Two halves of a single matrix share a subgroup, and a row has no halves.
+    [lavapipe, 16, 16, 1, 'q8'],
+    [lavapipe, 1, 16, 1, 'r1'],
+    // Subgroups are as full.
+    [lavapipe, 33, 64, 64, 'r16'],
+    [swiftShader, 33, 33, 64, 'r16'],
+  ] as const)('products of narrow matrices on %j, %i x %i, %i of them: %s', (adapter, m, n, batches, expected) => {
+    expect(variantId(planMatmul(adapter, { m, n, k: 64, batches }).variant)).toBe(expected);
+  });
+
   it('convolutions, gradients and reductions', () => {
     const convBy = (adapter: Adapter, groups: number, m: number, n: number) =>
       planConv(adapter, { groups, m, n }).variant;
