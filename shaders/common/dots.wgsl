@@ -3,7 +3,7 @@
 // ROWS x 4 of C are computed by LANES lanes, which go along k, four terms each: B, whose columns lie term by term, is then
 // read in whole vectors and from front to back. Lanes of which each takes a column of its own would read at distances of
 // a whole column, which map to one set of a processor's cache where a column is a power of two.
-import package::common::product::Args;
+import package::common::product::{VECTOR_A, VECTOR_B, a, a4, args, b, b4, bias, out};
 import package::common::bounds::bounded;
 import package::common::rows::ENDLESS;
 
@@ -14,17 +14,6 @@ const ROWS: u32 = 1;
 const WIDE: bool = false;
 // Whether there is a single column, which is then loaded once.
 const SINGLE: bool = false;
-// Rows of A, and columns of B, are whole vectors.
-const VECTOR_A: bool = false;
-const VECTOR_B: bool = false;
-
-@group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
-@group(0) @binding(5) var<storage, read> a4: array<vec4f>; // a again
-@group(0) @binding(6) var<storage, read> b4: array<vec4f>; // b again
 
 // Of four columns, by rows.
 struct Sums { r0: vec4f, r1: vec4f, r2: vec4f, r3: vec4f }

@@ -1,7 +1,8 @@
 // C = clamp(alpha * A·B + beta * bias), f32, for few rows of A, and B whose columns lie term by term (weights as PyTorch
 // keeps them); for adapters that run on a CPU. A workgroup is a subgroup. See common/dots.
 import package::common::grid::linear_workgroup;
-import package::common::dots::{LANES, ROWS, Tile, WIDE, args, lane_sums, store, tile_of};
+import package::common::product::args;
+import package::common::dots::{LANES, ROWS, Tile, WIDE, lane_sums, store, tile_of};
 
 enable subgroups;
 

@@ -1,7 +1,8 @@
 // C = clamp(alpha * A·B + beta * bias), f32, for few rows of A, and B whose columns lie term by term (weights as PyTorch
 // keeps them); for GPUs, and wherever subgroups are missing. The lanes' sums meet in workgroup memory. See common/dots.
 import package::common::grid::linear_workgroup;
-import package::common::dots::{LANES, ROWS, args, lane_sums, store, tile_of};
+import package::common::product::args;
+import package::common::dots::{LANES, ROWS, lane_sums, store, tile_of};
 
 var<workgroup> partial: array<vec4f, LANES * ROWS>;
 

@@ -6,29 +6,15 @@
 // A, B and C carry strides for both of their axes, so a transposed operand is the same kernel.
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).
-import package::common::product::Args;
+import package::common::product::{VECTOR_A, VECTOR_B, a, a4, args, b, b4, place_at, store_four};
 import package::common::grid::linear_workgroup;
 import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_rows, madd, row_of};
-import package::common::bounds::bounded4;
 
 enable subgroups;
 
-@group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read> b4: array<vec4f>; // b again
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read> a4: array<vec4f>; // a again
-
-// Rows of A, and of B, are whole vectors: one load instead of four.
-const VECTOR_A: bool = false;
-const VECTOR_B: bool = false;
 const UNIT_A: u32 = select(1u, 4u, VECTOR_A);
-// Whether there may be terms left behind the last four; whether there is nothing to do to a sum, that is, no bias, no bounds,
-// and alpha is 1. SwiftShader goes through the code for the other case all the same.
+// Whether there may be terms left behind the last four.
 const RAGGED: bool = true;
-const PLAIN: bool = false;
 // Whether a lane has four columns more, 4·SUBGROUP further: of a single row on SwiftShader, whose four lanes would read one
 // line of the cache from a row of B, and now read two that are neighbours.
 const TWICE: bool = ROWS == 1 && SUBGROUP == 4;
@@ -109,30 +95,6 @@ fn load_b(c: vec4u, distance: u32) -> vec4f {
   if (VECTOR_B) { return b4[c.x + distance]; }
   let i = c + distance;
   return vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
-}
-
-// Where the sums of a lane go, and what it takes to store them: SwiftShader hoists nothing.
-struct Place { row: u32, lane: u32, col: u32, base: u32, m: u32, n: u32, out_m: u32, out_n: u32, alpha: f32, lo: f32, hi: f32 }
-
-fn store(at: Place, r: u32, sum: vec4f) {
-  let row = at.row + row_of(r, at.lane);
-  let columns = at.col + vec4u(0, 1, 2, 3);
-  let o = at.base + row * at.out_m + columns * at.out_n;
-  var v = sum;
-  if (!PLAIN) {
-    v = at.alpha * sum;
-    if (args.beta != 0) {
-      let i = row * args.bias_m + min(columns, vec4u(args.n - 1)) * args.bias_n;
-      v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
-    }
-    v = bounded4(v, at.lo, at.hi);
-  }
-  // Written out: SwiftShader is faster without the loop.
-  let inside = (columns < vec4u(at.n)) & vec4<bool>(row < at.m);
-  if (inside.x) { out[o.x] = v.x; }
-  if (inside.y) { out[o.y] = v.y; }
-  if (inside.z) { out[o.z] = v.z; }
-  if (inside.w) { out[o.w] = v.w; }
 }
 
 @compute @workgroup_size(WG)
@@ -216,18 +178,13 @@ fn main(
     }
   }
 
-  let base = args.out_offset + batch * args.out_batch + split * args.out_split;
-  var at = Place(row, lane, col, base, args.m, args.n, args.out_m, args.out_n, args.alpha, args.lo, args.hi);
+  let at = place_at(args.out_offset + batch * args.out_batch + split * args.out_split);
   // A copy, so that the sums themselves need no address and stay in registers.
   var results = sums;
-  for (var r = 0u; r < ROWS; r++) { store(at, r, results[r]); }
+  for (var r = 0u; r < ROWS; r++) { store_four(at, row + row_of(r, lane), col, results[r]); }
   if (STACKED) {
-    at.row += ROWS;
     results = sums_below;
-    for (var r = 0u; r < ROWS; r++) { store(at, r, results[r]); }
+    for (var r = 0u; r < ROWS; r++) { store_four(at, row + ROWS + row_of(r, lane), col, results[r]); }
   }
-  if (TWICE) {
-    at.col += 4 * SUBGROUP;
-    store(at, 0, results[1]);
-  }
+  if (TWICE) { store_four(at, row, col + 4 * SUBGROUP, results[1]); }
 }

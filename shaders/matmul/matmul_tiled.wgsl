@@ -8,7 +8,7 @@
 //
 // In half precision (Tile4 = vec4h, CHAIN > 1) a and b are rounded to half, CHAIN products are summed in half, and those
 // sums in f32. With CHAIN = 4 and terms of random signs, that adds 1.5 times the error of rounding a and b (measured).
-import package::common::product::Args;
+import package::common::product::{a, args, b, bias, out};
 import package::common::grid::linear_workgroup;
 import package::common::bounds::bounded;
 
@@ -18,12 +18,6 @@ const K_STEP: u32 = 16;
 alias Tile4 = vec4f;
 // Divides K_STEP. 1: every product goes into the f32 sum.
 const CHAIN: u32 = 1;
-
-@group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
-@group(0) @binding(4) var<storage, read_write> out: array<f32>;
 
 var<workgroup> a_tile: array<Tile4, K_STEP * TM>;
 var<workgroup> b_tile: array<Tile4, K_STEP * TN>;

@@ -2,66 +2,46 @@
 //
 // The other kernels give a tile to a workgroup, most of which hangs over the edges of a small matrix. Here a workgroup takes
 // as many matrices as its lanes have room for, and a matrix that is no larger than a tile is loaded once.
-import package::common::product::Args;
+import package::common::product::{Place, VECTOR_B, a, args, b, columns_of_b, finished, out, place_at, terms_of_a};
 import package::common::grid::linear_workgroup;
 import package::common::rows::{ENDLESS, madd};
-import package::common::bounds::bounded4;
-
-@group(0) @binding(0) var<uniform> args: Args;
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-@group(0) @binding(3) var<storage, read> b4: array<vec4f>; // b again
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read_write> out: array<f32>;
-@group(0) @binding(6) var<storage, read> a4: array<vec4f>; // a again
 
 const WG: u32 = 64;
 // Rows and columns of a tile, 1 to 8.
 const TILE_M: u32 = 4;
 const TILE_N: u32 = 4;
-// Rows of A, and of B, are whole vectors; those of B also tile by tile.
-const VECTOR_A: bool = false;
-const VECTOR_B: bool = false;
 // No tile hangs over an edge.
 const WHOLE: bool = false;
 // How often there are four terms, up to twice; 3 is more often. SwiftShader goes through a loop once more with no lane active.
 const STEPS: u32 = 3;
 // Terms that are left behind the last four.
 const REST: u32 = 0;
-// Whether there is nothing to do to a sum: no bias, no bounds, alpha is 1.
-const PLAIN: bool = false;
 
 // Quarters of a tile are matrices whose columns are rows of C: rows 0 to 3 at the top, columns 0 to 3 to the left. What a
 // tile does not have of a quarter is left out.
 
-// The four terms from `term` on of the row that begins at `base`.
-fn load_a(base: u32, term: u32) -> vec4f {
-  if (VECTOR_A) { return a4[(base + term) / 4]; }
-  let i = base + term * args.a_k;
-  return vec4f(a[i], a[i + args.a_k], a[i + 2 * args.a_k], a[i + 3 * args.a_k]);
-}
-
+// The four terms from `term` on of rows that begin there.
 fn load_top(rows: vec4u, term: u32) -> mat4x4f {
   var x = mat4x4f();
-  x[0] = load_a(rows.x, term);
-  if (TILE_M > 1) { x[1] = load_a(rows.y, term); }
-  if (TILE_M > 2) { x[2] = load_a(rows.z, term); }
-  if (TILE_M > 3) { x[3] = load_a(rows.w, term); }
+  x[0] = terms_of_a(rows.x, term);
+  if (TILE_M > 1) { x[1] = terms_of_a(rows.y, term); }
+  if (TILE_M > 2) { x[2] = terms_of_a(rows.z, term); }
+  if (TILE_M > 3) { x[3] = terms_of_a(rows.w, term); }
   return x;
 }
 
 fn load_bottom(rows: vec4u, term: u32) -> mat4x4f {
   var x = mat4x4f();
-  x[0] = load_a(rows.x, term);
-  if (TILE_M > 5) { x[1] = load_a(rows.y, term); }
-  if (TILE_M > 6) { x[2] = load_a(rows.z, term); }
-  if (TILE_M > 7) { x[3] = load_a(rows.w, term); }
+  x[0] = terms_of_a(rows.x, term);
+  if (TILE_M > 5) { x[1] = terms_of_a(rows.y, term); }
+  if (TILE_M > 6) { x[2] = terms_of_a(rows.z, term); }
+  if (TILE_M > 7) { x[3] = terms_of_a(rows.w, term); }
   return x;
 }
 
 // A single term of the columns that begin at c.
 fn load_left(c: vec4u, term: u32) -> vec4f {
-  if (VECTOR_B) { return b4[(c.x + term * args.b_k) / 4]; }
+  if (VECTOR_B) { return columns_of_b(c, term); }
   let i = c + term * args.b_k;
   var y = vec4f(b[i.x], 0, 0, 0);
   if (TILE_N > 1) { y.y = b[i.y]; }
@@ -71,7 +51,7 @@ fn load_left(c: vec4u, term: u32) -> vec4f {
 }
 
 fn load_right(c: vec4u, term: u32) -> vec4f {
-  if (VECTOR_B) { return b4[(c.x + term * args.b_k) / 4]; }
+  if (VECTOR_B) { return columns_of_b(c, term); }
   let i = c + term * args.b_k;
   var y = vec4f(b[i.x], 0, 0, 0);
   if (TILE_N > 5) { y.y = b[i.y]; }
@@ -140,20 +120,20 @@ fn add_term_bottom(sums: mat4x4f, x: vec4f, y: vec4f) -> mat4x4f {
 struct Quarters { top_left: mat4x4f, top_right: mat4x4f, bottom_left: mat4x4f, bottom_right: mat4x4f }
 
 // Where rows of A and columns of B begin.
-struct Place { top: vec4u, bottom: vec4u, left: vec4u, right: vec4u }
+struct Tile { top: vec4u, bottom: vec4u, left: vec4u, right: vec4u }
 
-fn step(sums: Quarters, at: Place, k: u32) -> Quarters {
+fn step(sums: Quarters, tile: Tile, k: u32) -> Quarters {
   var more = sums;
-  let y = mat4x4f(load_left(at.left, k), load_left(at.left, k + 1), load_left(at.left, k + 2), load_left(at.left, k + 3));
-  let top = load_top(at.top, k);
+  let y = mat4x4f(load_left(tile.left, k), load_left(tile.left, k + 1), load_left(tile.left, k + 2), load_left(tile.left, k + 3));
+  let top = load_top(tile.top, k);
   more.top_left = add_top(sums.top_left, top, y);
   var bottom = mat4x4f();
   if (TILE_M > 4) {
-    bottom = load_bottom(at.bottom, k);
+    bottom = load_bottom(tile.bottom, k);
     more.bottom_left = add_bottom(sums.bottom_left, bottom, y);
   }
   if (TILE_N > 4) {
-    let c = at.right;
+    let c = tile.right;
     let z = mat4x4f(load_right(c, k), load_right(c, k + 1), load_right(c, k + 2), load_right(c, k + 3));
     more.top_right = add_top(sums.top_right, top, z);
     if (TILE_M > 4) { more.bottom_right = add_bottom(sums.bottom_right, bottom, z); }
@@ -161,46 +141,35 @@ fn step(sums: Quarters, at: Place, k: u32) -> Quarters {
   return more;
 }
 
-fn term(sums: Quarters, at: Place, k: u32) -> Quarters {
+fn term(sums: Quarters, tile: Tile, k: u32) -> Quarters {
   var more = sums;
-  let y = load_left(at.left, k);
-  let top = term_top(at.top, k);
+  let y = load_left(tile.left, k);
+  let top = term_top(tile.top, k);
   more.top_left = add_term_top(sums.top_left, top, y);
   var bottom = vec4f();
   if (TILE_M > 4) {
-    bottom = term_bottom(at.bottom, k);
+    bottom = term_bottom(tile.bottom, k);
     more.bottom_left = add_term_bottom(sums.bottom_left, bottom, y);
   }
   if (TILE_N > 4) {
-    let z = load_right(at.right, k);
+    let z = load_right(tile.right, k);
     more.top_right = add_term_top(sums.top_right, top, z);
     if (TILE_M > 4) { more.bottom_right = add_term_bottom(sums.bottom_right, bottom, z); }
   }
   return more;
 }
 
-// What becomes of four columns of a row.
-fn result(row: u32, columns: vec4u, sum: vec4f) -> vec4f {
-  if (PLAIN) { return sum; }
-  var v = args.alpha * sum;
-  if (args.beta != 0) {
-    let i = min(row, args.m - 1) * args.bias_m + min(columns, vec4u(args.n - 1)) * args.bias_n;
-    v += args.beta * vec4f(bias[i.x], bias[i.y], bias[i.z], bias[i.w]);
-  }
-  return bounded4(v, args.lo, args.hi);
-}
-
-fn store_left(base: u32, row: u32, col: u32, sum: vec4f) {
+fn store_left(at: Place, row: u32, col: u32, sum: vec4f) {
   let columns = col + vec4u(0, 1, 2, 3);
-  let o = base + row * args.out_m + columns * args.out_n;
-  let v = result(row, columns, sum);
+  let o = at.base + row * at.out_m + columns * at.out_n;
+  let v = finished(at, row, columns, sum);
   if (WHOLE) {
     out[o.x] = v.x;
     if (TILE_N > 1) { out[o.y] = v.y; }
     if (TILE_N > 2) { out[o.z] = v.z; }
     if (TILE_N > 3) { out[o.w] = v.w; }
   } else {
-    let inside = (columns < vec4u(args.n)) & vec4<bool>(row < args.m);
+    let inside = (columns < vec4u(at.n)) & vec4<bool>(row < at.m);
     if (inside.x) { out[o.x] = v.x; }
     if (TILE_N > 1) { if (inside.y) { out[o.y] = v.y; } }
     if (TILE_N > 2) { if (inside.z) { out[o.z] = v.z; } }
@@ -208,17 +177,17 @@ fn store_left(base: u32, row: u32, col: u32, sum: vec4f) {
   }
 }
 
-fn store_right(base: u32, row: u32, col: u32, sum: vec4f) {
+fn store_right(at: Place, row: u32, col: u32, sum: vec4f) {
   let columns = col + vec4u(0, 1, 2, 3);
-  let o = base + row * args.out_m + columns * args.out_n;
-  let v = result(row, columns, sum);
+  let o = at.base + row * at.out_m + columns * at.out_n;
+  let v = finished(at, row, columns, sum);
   if (WHOLE) {
     out[o.x] = v.x;
     if (TILE_N > 5) { out[o.y] = v.y; }
     if (TILE_N > 6) { out[o.z] = v.z; }
     if (TILE_N > 7) { out[o.w] = v.w; }
   } else {
-    let inside = (columns < vec4u(args.n)) & vec4<bool>(row < args.m);
+    let inside = (columns < vec4u(at.n)) & vec4<bool>(row < at.m);
     if (inside.x) { out[o.x] = v.x; }
     if (TILE_N > 5) { if (inside.y) { out[o.y] = v.y; } }
     if (TILE_N > 6) { if (inside.z) { out[o.z] = v.z; } }
@@ -226,9 +195,9 @@ fn store_right(base: u32, row: u32, col: u32, sum: vec4f) {
   }
 }
 
-fn store(base: u32, row: u32, col: u32, left: vec4f, right: vec4f) {
-  store_left(base, row, col, left);
-  if (TILE_N > 4) { store_right(base, row, col + 4, right); }
+fn store(at: Place, row: u32, col: u32, left: vec4f, right: vec4f) {
+  store_left(at, row, col, left);
+  if (TILE_N > 4) { store_right(at, row, col + 4, right); }
 }
 
 @compute @workgroup_size(WG)
@@ -240,15 +209,15 @@ fn main(
   let index = linear_workgroup(wg, count) * WG + lane;
   let batch = index / args.plane_groups;
   if (batch >= args.batches) { return; }
-  let tile = index - batch * args.plane_groups;
-  let tile_m = tile / args.tiles_n;
+  let in_plane = index - batch * args.plane_groups;
+  let tile_m = in_plane / args.tiles_n;
   let row = TILE_M * tile_m;
-  let col = TILE_N * (tile - tile_m * args.tiles_n);
+  let col = TILE_N * (in_plane - tile_m * args.tiles_n);
   // Rows and columns past the edge read the last one instead, and are not stored.
   let four = vec4u(0, 1, 2, 3);
   let a_base = args.a_offset + batch * args.a_batch;
   let b_base = args.b_offset + batch * args.b_batch;
-  let at = Place(
+  let tile = Tile(
     a_base + min(row + four, vec4u(args.m - 1)) * args.a_m,
     a_base + min(row + 4 + four, vec4u(args.m - 1)) * args.a_m,
     b_base + min(col + four, vec4u(args.n - 1)) * args.b_n,
@@ -259,22 +228,22 @@ fn main(
   if (STEPS > 2) {
     for (var i = 0u; i < ENDLESS; i++) {
       if (4 * i >= whole) { break; }
-      sums = step(sums, at, 4 * i);
+      sums = step(sums, tile, 4 * i);
     }
   } else {
-    if (STEPS > 0) { sums = step(sums, at, 0); }
-    if (STEPS > 1) { sums = step(sums, at, 4); }
+    if (STEPS > 0) { sums = step(sums, tile, 0); }
+    if (STEPS > 1) { sums = step(sums, tile, 4); }
   }
-  if (REST > 0) { sums = term(sums, at, whole); }
-  if (REST > 1) { sums = term(sums, at, whole + 1); }
-  if (REST > 2) { sums = term(sums, at, whole + 2); }
-  let base = args.out_offset + batch * args.out_batch;
-  store(base, row, col, sums.top_left[0], sums.top_right[0]);
-  if (TILE_M > 1) { store(base, row + 1, col, sums.top_left[1], sums.top_right[1]); }
-  if (TILE_M > 2) { store(base, row + 2, col, sums.top_left[2], sums.top_right[2]); }
-  if (TILE_M > 3) { store(base, row + 3, col, sums.top_left[3], sums.top_right[3]); }
-  if (TILE_M > 4) { store(base, row + 4, col, sums.bottom_left[0], sums.bottom_right[0]); }
-  if (TILE_M > 5) { store(base, row + 5, col, sums.bottom_left[1], sums.bottom_right[1]); }
-  if (TILE_M > 6) { store(base, row + 6, col, sums.bottom_left[2], sums.bottom_right[2]); }
-  if (TILE_M > 7) { store(base, row + 7, col, sums.bottom_left[3], sums.bottom_right[3]); }
+  if (REST > 0) { sums = term(sums, tile, whole); }
+  if (REST > 1) { sums = term(sums, tile, whole + 1); }
+  if (REST > 2) { sums = term(sums, tile, whole + 2); }
+  let at = place_at(args.out_offset + batch * args.out_batch);
+  store(at, row, col, sums.top_left[0], sums.top_right[0]);
+  if (TILE_M > 1) { store(at, row + 1, col, sums.top_left[1], sums.top_right[1]); }
+  if (TILE_M > 2) { store(at, row + 2, col, sums.top_left[2], sums.top_right[2]); }
+  if (TILE_M > 3) { store(at, row + 3, col, sums.top_left[3], sums.top_right[3]); }
+  if (TILE_M > 4) { store(at, row + 4, col, sums.bottom_left[0], sums.bottom_right[0]); }
+  if (TILE_M > 5) { store(at, row + 5, col, sums.bottom_left[1], sums.bottom_right[1]); }
+  if (TILE_M > 6) { store(at, row + 6, col, sums.bottom_left[2], sums.bottom_right[2]); }
+  if (TILE_M > 7) { store(at, row + 7, col, sums.bottom_left[3], sums.bottom_right[3]); }
 }
