@@ -81,51 +81,9 @@ export interface SmallVariant {
   most: 4 | 8;
 }
 
-interface Product {
-  m: number;
-  n: number;
-  k: number;
-  batches?: number;
-}
-
 /** Whether a tile per lane may turn out to be the fastest: of several small matrices, or of few rows or columns and terms. */
-export function mayBeSmall({ m, n, k, batches = 1 }: Product): boolean {
+export function mayBeSmall({ m, n, k, batches = 1 }: { m: number; n: number; k: number; batches?: number }): boolean {
   return (batches > 1 && Math.max(m, n) <= 32) || (Math.min(m, n) <= 8 && k <= 64);
-}
-
-/**
- * Whether it is, by the rule. Measured on lavapipe (8 lanes) and SwiftShader (4): of many matrices wherever the other tiles
- * would be empty for the most part, 1.1 to 3 times as fast; of a single long one, with so few terms that tiles take longer to
- * begin and to end than to add up, 1.1 to 4. Of GPUs nothing was measured: their tiles of 64 x 64 are all edge.
- */
-export function areSmall(adapter: Adapter, { m, n, k, batches = 1 }: Product): boolean {
-  const [few, many] = [Math.min(m, n), Math.max(m, n)];
-  const areMany = batches >= 32 && k <= 64;
-  if (adapter.kind === 'gpu') return areMany && many <= 8;
-  const isSwiftShader = adapter.subgroupSize === 4;
-  if (areMany) {
-    if (fullness(adapter, m, n, batches) <= (isSwiftShader ? 1 / 2 : 1 / 3)) return true;
-    if (!isSwiftShader && ((many <= 8 && k <= 32) || (many <= 10 && k <= 16))) return true;
-  }
-  if (Math.ceil(m / 8) * Math.ceil(n / 8) * batches < 256) return false;
-  return isSwiftShader ? (few <= 4 && k <= 16) || (few <= 8 && k <= 8) : few === 1 && k <= 16;
-}
-
-/** The part of a product's cheapest tiles that does not hang over its edges. */
-function fullness(adapter: Adapter, m: number, n: number, batches: number): number {
-  const cuts: TileCount<ProductVariant | QuadsVariant>[] = [
-    ...productCuts(adapter, m, n, 1),
-    ...productCuts(adapter, n, m, 1),
-    ...quadCuts(adapter, m, n, batches),
-    ...quadCuts(adapter, n, m, batches),
-  ];
-  const { variant, tilesM, tilesN } = cuts.reduce((best, cut) => (cut.cost < best.cost ? cut : best));
-  return (m * n) / (tilesM * tilesN * areaOf(variant));
-}
-
-function areaOf(variant: ProductVariant | QuadsVariant): number {
-  if (variant.kind === 'tiled') return 16 * variant.tm * variant.tn;
-  return variant.rows * (variant.kind === 'quads' ? QUAD_COLUMNS : columnsOf(variant));
 }
 
 export interface TileCount<Variant = ProductVariant> {
@@ -184,7 +142,7 @@ export function productCuts(adapter: Adapter, m: number, n: number, least = 4, m
 }
 
 /** Columns of a tile by a quad: four a lane. */
-const QUAD_COLUMNS = 16;
+export const QUAD_COLUMNS = 16;
 /** Tiles of a subgroup of eight. */
 export const QUADS = 2;
 
@@ -202,7 +160,7 @@ export function quadCuts(adapter: Adapter, m: number, n: number, batches: number
 }
 
 /** Of a tile by subgroups; for eight a lane see TWICE in shaders/matmul/matmul_subgroup.wgsl. */
-function columnsOf({ subgroup, rows }: Extract<ProductVariant, { kind: 'subgroup' }>): number {
+export function columnsOf({ subgroup, rows }: Extract<ProductVariant, { kind: 'subgroup' }>): number {
   return subgroup * (rows === 1 && subgroup === 4 ? 8 : 4);
 }
 

@@ -1,7 +1,7 @@
 import type { Capabilities } from '../../gpu/capabilities.ts';
 import { gemmGeometry, matMulGeometry } from '../../graph/infer/matmul.ts';
 import type { ProductAlternatives } from '../../kernels/matmul.ts';
-import { areSmall, FEW_ROWS, leastDotsTerms, mayBeShallow, mayBeSmall } from '../../kernels/productVariant.ts';
+import { FEW_ROWS, leastDotsTerms, mayBeShallow, mayBeSmall } from '../../kernels/productVariant.ts';
 import type { PlanUse } from '../operator.ts';
 import { elementsOf } from '../value.ts';
 
@@ -24,9 +24,7 @@ interface Alternative {
 /** In the order in which a product is offered to them. */
 const ALTERNATIVES: readonly Alternative[] = [
   {
-    suits(product, capabilities) {
-      return areSmall(capabilities, product) || (!!capabilities.tuned && mayBeSmall(product));
-    },
+    suits: mayBeSmall,
     fetch: async () => (await import('../../kernels/matmulSmall.ts')).matmulSmall,
   },
   {
