@@ -13,6 +13,8 @@ import package::common::rows::{ENDLESS, HELD, ROWS, SUBGROUP, add_rows, held_row
 enable subgroups;
 
 const UNIT_A: u32 = select(1u, 4u, VECTOR_A);
+// Columns of B are whole vectors, of terms: weights as PyTorch keeps them.
+const COLUMNS_B: bool = false;
 // Whether there may be terms left behind the last four.
 const RAGGED: bool = true;
 // Whether a lane has four columns more, 4·SUBGROUP further: of a single row on SwiftShader, whose four lanes would read one
@@ -71,10 +73,13 @@ fn load_terms(held: array<u32, HELD>, at: u32) -> array<vec4f, HELD> {
 }
 
 // Four terms of a single row, of which each lane loads one, shared as rows are (see common/rows).
-fn row_terms(at: u32) -> vec4f {
+fn row_terms(at: u32, lane: u32) -> vec4f {
   let term = a[at];
   if (SUBGROUP == 4) {
-    return vec4f(term, quadSwapX(term), quadSwapY(term), quadSwapDiagonal(term));
+    let mine = vec4f(term, quadSwapX(term), quadSwapY(term), quadSwapDiagonal(term));
+    if (!COLUMNS_B) { return mine; }
+    let pairs = select(mine, mine.yxwz, vec4<bool>((lane & 1) == 1));
+    return select(pairs, pairs.zwxy, vec4<bool>((lane & 2) == 2));
   }
   return vec4f(subgroupBroadcast(term, 0u), subgroupBroadcast(term, 1u), subgroupBroadcast(term, 2u), subgroupBroadcast(term, 3u));
 }
@@ -88,13 +93,23 @@ fn terms_of(lane: u32) -> vec4u {
 // Where the columns of a lane begin, from col on; those past the edge read others instead, and are not stored.
 fn columns_at(col: u32, base: u32) -> vec4u {
   if (VECTOR_B) { return vec4u((base + min(col, args.n - 4)) / 4); }
-  return base + min(col + vec4u(0, 1, 2, 3), vec4u(args.n - 1)) * args.b_n;
+  return (base + min(col + vec4u(0, 1, 2, 3), vec4u(args.n - 1)) * args.b_n) / select(1u, 4u, COLUMNS_B);
 }
 
+// A term of four columns, `distance` further.
 fn load_b(c: vec4u, distance: u32) -> vec4f {
   if (VECTOR_B) { return b4[c.x + distance]; }
-  let i = c + distance;
+  let i = c * select(1u, 4u, COLUMNS_B) + distance;
   return vec4f(b[i.x], b[i.y], b[i.z], b[i.w]);
+}
+
+// The step-th four terms of four columns; unless columns are vectors, those four of them that `at` names.
+fn load_columns(c: vec4u, step: u32, at: vec4u) -> mat4x4f {
+  if (COLUMNS_B) {
+    let i = c + step;
+    return transpose(mat4x4f(b4[i.x], b4[i.y], b4[i.z], b4[i.w]));
+  }
+  return mat4x4f(load_b(c, at.x), load_b(c, at.y), load_b(c, at.z), load_b(c, at.w));
 }
 
 @compute @workgroup_size(WG)
@@ -150,20 +165,13 @@ fn main(
     if (i >= steps) { break; }
     if (ROWS == 1) {
       var x: array<vec4f, HELD>;
-      x[0] = row_terms(own + 4 * i * args.a_k);
+      x[0] = row_terms(own + 4 * i * args.a_k, lane);
       let at = 4 * i * b_row + ahead;
-      add_rows(&sums, x, mat4x4f(load_b(c, at.x), load_b(c, at.y), load_b(c, at.z), load_b(c, at.w)));
-      if (TWICE) {
-        sums[1] = madd(sums[1], x[0], mat4x4f(load_b(d, at.x), load_b(d, at.y), load_b(d, at.z), load_b(d, at.w)));
-      }
+      add_rows(&sums, x, load_columns(c, i, at));
+      if (TWICE) { sums[1] = madd(sums[1], x[0], load_columns(d, i, at)); }
     } else {
       let x = load_rows(held, i);
-      let terms_b = mat4x4f(
-        load_b(c, 4 * i * b_row),
-        load_b(c, (4 * i + 1) * b_row),
-        load_b(c, (4 * i + 2) * b_row),
-        load_b(c, (4 * i + 3) * b_row),
-      );
+      let terms_b = load_columns(c, i, (4 * i + vec4u(0, 1, 2, 3)) * b_row);
       add_rows(&sums, x, terms_b);
       if (STACKED) { add_rows(&sums_below, load_rows(below, i), terms_b); }
     }

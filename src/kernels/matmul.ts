@@ -266,6 +266,8 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
   if (variant.kind === 'subgroup' || variant.kind === 'quads') {
     const VECTOR_A = inWholeVectors(a, batches);
     const VECTOR_B = n % 4 === 0 && inWholeVectors(b, batches);
+    // The stride of a single column is never used.
+    const COLUMNS_B = !VECTOR_B && inWholeVectors(transpose(n === 1 ? { ...b, columnStride: 0 } : b), batches);
     recorder.dispatch(matmulSubgroupShader, {
       ...shared,
       ...(variant.kind === 'quads' && sharedSubgroups(plan, shared.args)),
@@ -275,6 +277,7 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
         STACKED: variant.rows > 16,
         VECTOR_A,
         VECTOR_B,
+        COLUMNS_B,
         // For SwiftShader. lavapipe does nothing for lanes that need it not, and without the code for last terms and for a bias
         // its main loop is up to 15 % slower.
         ...(recorder.capabilities.subgroupSize === 4 && { RAGGED: k % 4 > 0, PLAIN: isPlain(call) }),

@@ -42,19 +42,19 @@ export const matmulDots: ProductAlternatives = (recorder, whole, shape, tuned) =
 /** The rule: dot products where they are faster, undefined elsewhere. */
 export function planDots(adapter: Adapter, shape: ProductShape): DotsPlan | undefined {
   const plan = dotsPlans(adapter, shape)[0];
-  return plan && areDotsFaster(adapter, shape, plan.variant) ? plan : undefined;
+  return plan && areDotsFaster(adapter, shape) ? plan : undefined;
 }
 
 /**
- * Measured on lavapipe (8 lanes) and SwiftShader with 64 to 4096 terms and 10 to 1000 columns. Where columns are a power of
- * two long, or nearly, a lane for each reads them all from one set of the cache: 1.3 to 3.8 times as slow as dot products.
- * Elsewhere these win by 1.1 to 1.3 where a single row has many terms, and lose by the cost of more tiles where it has few.
+ * Measured on lavapipe (8 lanes) and SwiftShader with 512 to 100000 terms: rows and columns that both are few leave most of
+ * a tile by subgroups empty, and dot products are 1.1 to 2.5 times as fast. A single row by some dozens of columns keeps
+ * more of lavapipe's subgroups busy as dot products; by more, these win only where columns do not begin at whole vectors,
+ * which may all lie in one set of the cache.
  * Of GPUs nothing was measured: the other tiles have 16 rows at the least there, and keep few workgroups busy.
  */
-function areDotsFaster(adapter: Adapter, { m, n, k }: ProductShape, { rows }: DotsVariant): boolean {
+function areDotsFaster(adapter: Adapter, { m, n, k }: ProductShape): boolean {
   if (k < leastDotsTerms(adapter, { m, n })) return false;
-  if (adapter.kind === 'gpu') return true;
-  return rows === 1 || k % (rows === 2 ? 512 : 1024) === 0;
+  return adapter.kind === 'gpu' || Math.max(m, n) <= 64 || k % 4 > 0;
 }
 
 /** All plans that the adapter can run, the one with the fewest tiles of A's rows first. */

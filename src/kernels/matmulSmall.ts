@@ -63,11 +63,11 @@ export function planSmall(adapter: Adapter, shape: ProductShape): SmallPlan | un
  */
 function isSmall(adapter: Adapter, { m, n, k, batches = 1 }: ProductShape): boolean {
   const [few, many] = [Math.min(m, n), Math.max(m, n)];
-  const areMany = batches >= 32 && k <= 64;
-  if (adapter.kind === 'gpu') return areMany && many <= 8;
+  const areMany = batches >= 32;
+  if (adapter.kind === 'gpu') return areMany && many <= 8 && k <= 64;
   const isSwiftShader = adapter.subgroupSize === 4;
   if (areMany) {
-    if (fullness(adapter, m, n, batches) <= (isSwiftShader ? 1 / 2 : 1 / 3)) return true;
+    if (k <= 2048 && fullness(adapter, m, n, batches) <= (isSwiftShader ? 1 / 2 : 1 / 3)) return true;
     if (!isSwiftShader && ((many <= 8 && k <= 32) || (many <= 10 && k <= 16))) return true;
   }
   if (Math.ceil(m / 8) * Math.ceil(n / 8) * batches < 256) return false;

@@ -43,12 +43,12 @@ export interface QuadsVariant {
 export const FEW_ROWS = 4;
 
 /**
- * Terms from which on the rule does so. With subgroups of less than 8, which are SwiftShader's, only where rows and columns
- * both are few: elsewhere the most that they gained there was 1.3, and pages would load a module more for it.
+ * Terms from which on the rule may do so. On adapters that run on a CPU only where rows and columns both are few, or, unless
+ * subgroups are SwiftShader's of four, where there is a single one of either.
  */
 export function leastDotsTerms({ kind, subgroupSize = 0 }: Adapter, { m, n }: { m: number; n: number }): number {
   if (kind === 'gpu') return 128;
-  return subgroupSize < 8 && Math.max(m, n) > FEW_ROWS ? Number.POSITIVE_INFINITY : 512;
+  return Math.max(m, n) <= FEW_ROWS || (Math.min(m, n) === 1 && subgroupSize >= 8) ? 512 : Number.POSITIVE_INFINITY;
 }
 
 /**

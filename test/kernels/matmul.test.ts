@@ -32,6 +32,10 @@ const cases: Case[] = [
   { m: 70, n: 66, k: 33, ta: true, tb: true },
   { m: 2, n: 3, k: 2050, tb: true, ta: false },
   { m: 1, n: 10, k: 300, ta: false, tb: false },
+  // Columns that are whole vectors, of terms.
+  { m: 37, n: 45, k: 52, ta: false, tb: true },
+  { m: 1, n: 301, k: 68, ta: false, tb: true },
+  { m: 190, n: 1, k: 20, ta: false, tb: false },
   // Enough of them for tiles of 32 rows: whole vectors, and none.
   { m: 168, n: 132, k: 44, ta: false, tb: false },
   { m: 130, n: 131, k: 39, ta: true, tb: true },

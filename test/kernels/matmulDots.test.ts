@@ -69,36 +69,39 @@ describe('the rule for dot products', () => {
   const idOf = (plan: DotsPlan | undefined) => plan && `${plan.variant.rows}${plan.swap ? ' swapped' : ''}`;
 
   it.each([
-    // Columns of which all lie in one set of the cache.
-    [lavapipe, 1, 1000, 1024, false, '1'],
-    [lavapipe, 2, 1000, 1024, false, '2'],
-    [lavapipe, 4, 256, 2048, false, '4'],
-    [swiftShader, 1, 1000, 1024, false, undefined],
-    // Others.
-    [lavapipe, 1, 1000, 1000, false, '1'],
-    [lavapipe, 2, 1000, 1000, false, undefined],
-    [lavapipe, 4, 1000, 512, false, undefined],
-    [swiftShader, 1, 1000, 1000, false, undefined],
-    [swiftShader, 2, 1000, 1024, false, undefined],
+    // Few by few.
+    [lavapipe, 2, 4, 1024, false, '2'],
+    [lavapipe, 4, 4, 1000, false, '4'],
     [swiftShader, 2, 4, 1024, false, '2'],
+    [swiftShader, 1, 3, 600, false, '1'],
+    // A single row.
+    [lavapipe, 1, 64, 1024, false, '1'],
+    [lavapipe, 1, 1000, 1001, false, '1'],
+    [lavapipe, 1, 1000, 1024, false, undefined],
+    [swiftShader, 1, 64, 1024, false, undefined],
+    [swiftShader, 1, 1000, 1001, false, undefined],
+    // Others.
+    [lavapipe, 2, 1000, 1024, false, undefined],
+    [lavapipe, 4, 16, 2048, false, undefined],
+    [swiftShader, 2, 5, 1000, false, undefined],
     // Few terms.
-    [lavapipe, 1, 1000, 256, false, undefined],
+    [lavapipe, 1, 64, 256, false, undefined],
     [gpu, 1, 10, 84, false, undefined],
     [gpu, 1, 1000, 512, false, '1'],
     [gpu, 3, 1000, 512, false, '4'],
     // More rows, or columns that lie side by side.
     [lavapipe, 5, 1000, 1024, false, undefined],
     [gpu, 5, 1000, 1024, false, undefined],
-    [lavapipe, 1, 1000, 1024, true, undefined],
+    [lavapipe, 1, 64, 1024, true, undefined],
     // Few columns.
-    [lavapipe, 1000, 1, 1024, true, '1 swapped'],
+    [lavapipe, 60, 1, 1024, true, '1 swapped'],
     [gpu, 1000, 2, 1024, true, '2 swapped'],
   ] as const)('%j, %i x %i x %i, columns side by side %s: %s', (adapter, m, n, k, bRows, expected) => {
     expect(idOf(planDots(adapter, { m, n, k, bRows }))).toBe(expected);
   });
 
   it('leaves to the others what lanes cannot go along, and adapters that run on a CPU without subgroups', () => {
-    expect(planDots(lavapipe, { m: 1000, n: 1, k: 1024, aRows: false })).toBeUndefined();
+    expect(planDots(lavapipe, { m: 60, n: 1, k: 1024, aRows: false })).toBeUndefined();
     expect(planDots({ kind: 'cpu' }, { m: 1, n: 1000, k: 1024, bRows: false })).toBeUndefined();
   });
 

@@ -78,7 +78,8 @@ describe('the rule for small matrices', () => {
     [10, 10, 16, 100, true, true, false],
     [8, 8, 33, 100, false, true, true],
     // Long sums, few matrices.
-    [8, 8, 65, 1000, false, false, false],
+    [6, 6, 65, 1000, true, true, false],
+    [6, 6, 2049, 1000, false, false, false],
     [8, 8, 8, 31, false, false, false],
     // A single long matrix of few terms.
     [100000, 1, 16, 1, true, true, false],
