@@ -6,7 +6,7 @@
 enable subgroups;
 
 const SUBGROUP: u32 = 8;
-// Rows of a tile.
+// Rows of a tile, up to 16. In subgroups of four, whole fours, or one or two more.
 const ROWS: u32 = 16;
 // Registers that hold them.
 const HELD: u32 = (ROWS + SUBGROUP - 1) / SUBGROUP;
@@ -30,10 +30,8 @@ fn held_rows(first: u32, last: u32, lane: u32) -> array<u32, HELD> {
   var held: array<u32, HELD>;
   held[0] = min(first + held_row(0, lane), last);
   if (HELD > 1) { held[1 % HELD] = min(first + held_row(1, lane), last); }
-  if (HELD > 2) {
-    held[2 % HELD] = min(first + held_row(2, lane), last);
-    held[3 % HELD] = min(first + held_row(3, lane), last);
-  }
+  if (HELD > 2) { held[2 % HELD] = min(first + held_row(2, lane), last); }
+  if (HELD > 3) { held[3 % HELD] = min(first + held_row(3, lane), last); }
   return held;
 }
 
@@ -141,7 +139,7 @@ fn madd(sum: vec4f, a: vec4f, b: mat4x4f) -> vec4f {
       (a.x * b[0].w + a.y * b[1].w + a.z * b[2].w + a.w * b[3].w) + sum.w,
     );
   }
-  return sum + a.x * b[0] + a.y * b[1] + a.z * b[2] + a.w * b[3];
+  return sum + (a.x * b[0] + a.y * b[1] + a.z * b[2] + a.w * b[3]);
 }
 
 // Adds held · b, four terms, to every row of the tile's sums: register h holds four terms of row held_row(h, lane), and a
@@ -153,24 +151,18 @@ fn add_rows(sums: ptr<function, array<vec4f, 16>>, held: array<vec4f, HELD>, b: 
   }
   (*sums)[0] = madd((*sums)[0], row0(held[0 / SUBGROUP % HELD]), b);
   (*sums)[1] = madd((*sums)[1], row1(held[1 / SUBGROUP % HELD]), b);
-  if (ROWS > 2) {
-    (*sums)[2] = madd((*sums)[2], row2(held[2 / SUBGROUP % HELD]), b);
-    (*sums)[3] = madd((*sums)[3], row3(held[3 / SUBGROUP % HELD]), b);
-  }
-  if (ROWS > 4) {
-    (*sums)[4] = madd((*sums)[4], row4(held[4 / SUBGROUP % HELD]), b);
-    (*sums)[5] = madd((*sums)[5], row5(held[5 / SUBGROUP % HELD]), b);
-    (*sums)[6] = madd((*sums)[6], row6(held[6 / SUBGROUP % HELD]), b);
-    (*sums)[7] = madd((*sums)[7], row7(held[7 / SUBGROUP % HELD]), b);
-  }
-  if (ROWS > 8) {
-    (*sums)[8] = madd((*sums)[8], row8(held[8 / SUBGROUP % HELD]), b);
-    (*sums)[9] = madd((*sums)[9], row9(held[9 / SUBGROUP % HELD]), b);
-    (*sums)[10] = madd((*sums)[10], row10(held[10 / SUBGROUP % HELD]), b);
-    (*sums)[11] = madd((*sums)[11], row11(held[11 / SUBGROUP % HELD]), b);
-    (*sums)[12] = madd((*sums)[12], row12(held[12 / SUBGROUP % HELD]), b);
-    (*sums)[13] = madd((*sums)[13], row13(held[13 / SUBGROUP % HELD]), b);
-    (*sums)[14] = madd((*sums)[14], row14(held[14 / SUBGROUP % HELD]), b);
-    (*sums)[15] = madd((*sums)[15], row15(held[15 / SUBGROUP % HELD]), b);
-  }
+  if (ROWS > 2) { (*sums)[2] = madd((*sums)[2], row2(held[2 / SUBGROUP % HELD]), b); }
+  if (ROWS > 3) { (*sums)[3] = madd((*sums)[3], row3(held[3 / SUBGROUP % HELD]), b); }
+  if (ROWS > 4) { (*sums)[4] = madd((*sums)[4], row4(held[4 / SUBGROUP % HELD]), b); }
+  if (ROWS > 5) { (*sums)[5] = madd((*sums)[5], row5(held[5 / SUBGROUP % HELD]), b); }
+  if (ROWS > 6) { (*sums)[6] = madd((*sums)[6], row6(held[6 / SUBGROUP % HELD]), b); }
+  if (ROWS > 7) { (*sums)[7] = madd((*sums)[7], row7(held[7 / SUBGROUP % HELD]), b); }
+  if (ROWS > 8) { (*sums)[8] = madd((*sums)[8], row8(held[8 / SUBGROUP % HELD]), b); }
+  if (ROWS > 9) { (*sums)[9] = madd((*sums)[9], row9(held[9 / SUBGROUP % HELD]), b); }
+  if (ROWS > 10) { (*sums)[10] = madd((*sums)[10], row10(held[10 / SUBGROUP % HELD]), b); }
+  if (ROWS > 11) { (*sums)[11] = madd((*sums)[11], row11(held[11 / SUBGROUP % HELD]), b); }
+  if (ROWS > 12) { (*sums)[12] = madd((*sums)[12], row12(held[12 / SUBGROUP % HELD]), b); }
+  if (ROWS > 13) { (*sums)[13] = madd((*sums)[13], row13(held[13 / SUBGROUP % HELD]), b); }
+  if (ROWS > 14) { (*sums)[14] = madd((*sums)[14], row14(held[14 / SUBGROUP % HELD]), b); }
+  if (ROWS > 15) { (*sums)[15] = madd((*sums)[15], row15(held[15 / SUBGROUP % HELD]), b); }
 }

@@ -34,10 +34,8 @@ fn starts_of(row: u32, lane: u32, base: u32) -> array<u32, HELD> {
   var held = held_rows(row, args.m - 1, lane);
   held[0] = (base + held[0] * args.a_m) / UNIT_A;
   if (HELD > 1) { held[1 % HELD] = (base + held[1 % HELD] * args.a_m) / UNIT_A; }
-  if (HELD > 2) {
-    held[2 % HELD] = (base + held[2 % HELD] * args.a_m) / UNIT_A;
-    held[3 % HELD] = (base + held[3 % HELD] * args.a_m) / UNIT_A;
-  }
+  if (HELD > 2) { held[2 % HELD] = (base + held[2 % HELD] * args.a_m) / UNIT_A; }
+  if (HELD > 3) { held[3 % HELD] = (base + held[3 % HELD] * args.a_m) / UNIT_A; }
   return held;
 }
 
@@ -53,10 +51,8 @@ fn load_rows(held: array<u32, HELD>, step: u32) -> array<vec4f, HELD> {
   var x: array<vec4f, HELD>;
   x[0] = load_a(held[0], step);
   if (HELD > 1) { x[1 % HELD] = load_a(held[1 % HELD], step); }
-  if (HELD > 2) {
-    x[2 % HELD] = load_a(held[2 % HELD], step);
-    x[3 % HELD] = load_a(held[3 % HELD], step);
-  }
+  if (HELD > 2) { x[2 % HELD] = load_a(held[2 % HELD], step); }
+  if (HELD > 3) { x[3 % HELD] = load_a(held[3 % HELD], step); }
   return x;
 }
 
@@ -65,10 +61,8 @@ fn load_terms(held: array<u32, HELD>, at: u32) -> array<vec4f, HELD> {
   var x: array<vec4f, HELD>;
   x[0].x = a[held[0] * UNIT_A + at];
   if (HELD > 1) { x[1 % HELD].x = a[held[1 % HELD] * UNIT_A + at]; }
-  if (HELD > 2) {
-    x[2 % HELD].x = a[held[2 % HELD] * UNIT_A + at];
-    x[3 % HELD].x = a[held[3 % HELD] * UNIT_A + at];
-  }
+  if (HELD > 2) { x[2 % HELD].x = a[held[2 % HELD] * UNIT_A + at]; }
+  if (HELD > 3) { x[3 % HELD].x = a[held[3 % HELD] * UNIT_A + at]; }
   return x;
 }
 

@@ -5,6 +5,7 @@ import {
   type DotsVariant,
   inHalf,
   type MatrixVariant,
+  PRODUCT_ROWS,
   type ProductVariant,
   productCuts,
   QUADS,
@@ -119,13 +120,9 @@ function planBy(adapter: Adapter, shape: ProductShape, tuned: TunedPlan | undefi
   return splitProduct(adapter, shape, shape.half ? inHalf(cut) : cut, swap);
 }
 
-/** The lowest and the highest tile of subgroups that the shader has. */
-const LEAST_ROWS = 1;
-const MOST_ROWS = 32;
-
 /** Every cut of a product, save those by subgroup matrices. */
 export function matmulCuts(adapter: Adapter, { m, n, batches = 1 }: ProductShape): MatmulCut[] {
-  return [...productCuts(adapter, m, n, LEAST_ROWS, MOST_ROWS), ...quadCuts(adapter, m, n, batches)];
+  return [...productCuts(adapter, m, n, PRODUCT_ROWS), ...quadCuts(adapter, m, n, batches)];
 }
 
 /** A cut of the product, or of its transpose, with its sum split as the rule does. */

@@ -67,7 +67,7 @@ function isSmall(adapter: Adapter, { m, n, k, batches = 1 }: ProductShape): bool
   if (adapter.kind === 'gpu') return areMany && many <= 8 && k <= 64;
   const isSwiftShader = adapter.subgroupSize === 4;
   if (areMany) {
-    if (k <= 2048 && fullness(adapter, m, n, batches) <= (isSwiftShader ? 1 / 2 : 1 / 3)) return true;
+    if (k <= 2048 && fullness(adapter, m, n, batches) <= (isSwiftShader ? 0.5 : 0.4)) return true;
     if (!isSwiftShader && ((many <= 8 && k <= 32) || (many <= 10 && k <= 16))) return true;
   }
   if (Math.ceil(m / 8) * Math.ceil(n / 8) * batches < 256) return false;

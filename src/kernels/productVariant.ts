@@ -3,6 +3,9 @@ import type { Capabilities } from '../gpu/capabilities.ts';
 /** What the choice of a product's variant depends on. */
 export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'tuned' | 'precision' | 'matrices'>;
 
+/** Rows of a tile by subgroups: what the shader of products has. */
+export type TileRows = (typeof PRODUCT_ROWS)[number];
+
 /**
  * How a product of m rows and n columns is cut into tiles.
  *
@@ -11,7 +14,7 @@ export type Adapter = Pick<Capabilities, 'kind' | 'subgroupSize' | 'tuned' | 'pr
  * multiplies in half precision (see shaders/matmul/matmul_tiled.wgsl).
  */
 export type ProductVariant =
-  | { kind: 'subgroup'; subgroup: number; rows: 1 | 2 | 4 | 8 | 16 | 32 }
+  | { kind: 'subgroup'; subgroup: number; rows: TileRows }
   | { kind: 'tiled'; tm: number; tn: number; half?: boolean };
 
 type MatrixTunable =
@@ -36,7 +39,7 @@ export interface MatrixVariant {
 /** One tile of `rows` x 16 per quad of a subgroup's lanes, for narrow matrices; the shader is that of `subgroup`. */
 export interface QuadsVariant {
   kind: 'quads';
-  rows: 2 | 4 | 8 | 16;
+  rows: Exclude<TileRows, 1 | 32>;
 }
 
 /** Products of so few rows, or columns, may be computed as dot products. */
@@ -94,7 +97,9 @@ export interface TileCount<Variant = ProductVariant> {
   cost: number;
 }
 
-const ROWS = [32, 16, 8, 4, 2, 1] as const;
+export const PRODUCT_ROWS = [32, 16, 12, 10, 8, 6, 5, 4, 2, 1] as const;
+/** What all other shaders have. */
+const ROWS: readonly TileRows[] = [16, 8, 4];
 const TILES = [
   [16, 16],
   [8, 32],
@@ -105,20 +110,18 @@ const SUBGROUPS = [4, 8, 16, 32, 64];
 
 /**
  * The cheapest cut. A tile that hangs over the edge costs as much as a full one.
- * @param least rows of the lowest tile that the kernel has
- * @param most rows of its highest tile by subgroups
+ * @param rows of a tile by subgroups, to choose from
  */
-export function cutProduct(adapter: Adapter, m: number, n: number, least?: number, most?: number): TileCount {
-  return productCuts(adapter, m, n, least, most).reduce((best, cut) => (cut.cost < best.cost ? cut : best));
+export function cutProduct(adapter: Adapter, m: number, n: number, rows?: readonly TileRows[]): TileCount {
+  return productCuts(adapter, m, n, rows).reduce((best, cut) => (cut.cost < best.cost ? cut : best));
 }
 
 /** All cuts that the adapter can run. */
-export function productCuts(adapter: Adapter, m: number, n: number, least = 4, most = 16): TileCount[] {
+export function productCuts(adapter: Adapter, m: number, n: number, choice = ROWS): TileCount[] {
   const cuts: TileCount[] = [];
   const { subgroupSize } = adapter;
   if (adapter.kind === 'cpu' && subgroupSize !== undefined && SUBGROUPS.includes(subgroupSize)) {
-    for (const rows of ROWS) {
-      if (rows < least || rows > most) continue;
+    for (const rows of choice) {
       const tilesM = Math.ceil(m / rows);
       const variant = { kind: 'subgroup', subgroup: subgroupSize, rows } as const;
       const columns = columnsOf(variant);
@@ -152,7 +155,7 @@ export const QUADS = 2;
  */
 export function quadCuts(adapter: Adapter, m: number, n: number, batches: number): TileCount<QuadsVariant>[] {
   if (adapter.kind !== 'cpu' || adapter.subgroupSize !== 4 * QUADS) return [];
-  return ([16, 8, 4, 2] as const).map((rows) => {
+  return ([16, 12, 10, 8, 6, 5, 4, 2] as const).map((rows) => {
     const [tilesM, tilesN] = [Math.ceil(m / rows), Math.ceil(n / QUAD_COLUMNS)];
     const subgroups = Math.ceil((tilesM * tilesN * batches) / QUADS) / batches;
     return { variant: { kind: 'quads', rows }, tilesM, tilesN, cost: 1.18 * subgroups * (rows + 10) };

@@ -44,7 +44,7 @@ export function planConv(adapter: Adapter, { groups, m, n, half, weights }: Conv
   // eight: but not with few terms, where they save beginnings and ends, nor where codes lie in several planes (3, 5, 6 and 7
   // bits), which tiles of eight take 1.2 to 1.5 times as long to unpack.
   const isLower = adapter.subgroupSize === 4 && areCodes(weights) && weights.k > 80 && 8 % weights.bits === 0;
-  const cut = cutProduct(adapter, m, n, 4, isLower ? 8 : 16);
+  const cut = cutProduct(adapter, m, n, isLower ? [8, 4] : undefined);
   return half ? inHalf(cut) : cut;
 }
 

@@ -36,6 +36,10 @@ const cases: Case[] = [
   { m: 37, n: 45, k: 52, ta: false, tb: true },
   { m: 1, n: 301, k: 68, ta: false, tb: true },
   { m: 190, n: 1, k: 20, ta: false, tb: false },
+  // Rows between the powers of two.
+  { m: 6, n: 66, k: 30, ta: true, tb: false },
+  { m: 20, n: 65, k: 40, ta: false, tb: true },
+  { m: 23, n: 70, k: 21, ta: false, tb: false },
   // Enough of them for tiles of 32 rows: whole vectors, and none.
   { m: 168, n: 132, k: 44, ta: false, tb: false },
   { m: 130, n: 131, k: 39, ta: true, tb: true },

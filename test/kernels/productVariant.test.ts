@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { planMatmul } from '../../src/kernels/matmul.ts';
-import { type Adapter, busyWorkgroups, cutProduct, splitSum } from '../../src/kernels/productVariant.ts';
+import { type Adapter, busyWorkgroups, cutProduct, PRODUCT_ROWS, splitSum } from '../../src/kernels/productVariant.ts';
 import { chooseConv, planConv } from '../../src/kernels/validConv.ts';
 
 const lavapipe: Adapter = { kind: 'cpu', subgroupSize: 8 };
@@ -30,7 +30,11 @@ describe('choice of a variant', () => {
     };
     expect(rows(lavapipe, 512, 512)).toBe(32);
     expect(rows(lavapipe, 64, 64)).toBe(16);
+    // What hangs over the edge costs as much as the rest.
     expect(rows(lavapipe, 40, 4096)).toBe(16);
+    expect(rows(lavapipe, 20, 4096)).toBe(10);
+    expect(rows(lavapipe, 33, 4096)).toBe(12);
+    expect(rows(swiftShader, 12, 512)).toBe(12);
     expect(rows(swiftShader, 512, 512)).toBe(16);
     expect(cutProduct(lavapipe, 512, 512).variant).toMatchObject({ rows: 16 });
   });
@@ -66,7 +70,7 @@ describe('choice of a variant', () => {
     const adapters = fc.constantFrom(lavapipe, swiftShader, gpu);
     fc.assert(
       fc.property(adapters, fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 1, max: 5000 }), (adapter, m, n) => {
-        const { variant, tilesM, tilesN } = cutProduct(adapter, m, n, 1, 32);
+        const { variant, tilesM, tilesN } = cutProduct(adapter, m, n, PRODUCT_ROWS);
         const [rows, columns] =
           variant.kind === 'tiled'
             ? [4 * variant.tm, 4 * variant.tn]
