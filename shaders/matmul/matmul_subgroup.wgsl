@@ -2,7 +2,7 @@
 //
 // Software adapters turn every storage load into a guarded scalar load per lane, so the loop is built to
 // load little per multiply-add: lane r reads four consecutive k of row r and the subgroup shares them
-// (common/lanes); each lane owns four columns. No workgroup memory, no barrier.
+// (common/rows); each lane owns four columns. No workgroup memory, no barrier.
 // A, B and C carry strides for both of their axes, so a transposed operand is the same kernel.
 // K can be split: split s sums k in [s*k_chunk, (s+1)*k_chunk) into its own copy of the output
 // (`reduce_splits` adds the copies in a fixed order).

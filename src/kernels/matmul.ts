@@ -83,10 +83,6 @@ export type ShallowPlan = TilePlan & { variant: ShallowVariant; turns: number };
 /** Many small matrices; see matmulSmall.ts. */
 export type SmallPlan = TilePlan & { variant: SmallVariant };
 
-function cheapest(cuts: readonly MatmulCut[]): MatmulCut {
-  return cuts.reduce((best, cut) => (cut.cost < best.cost ? cut : best));
-}
-
 /** What may have been measured to be the fastest. */
 export type TunedPlan = MatmulPlan | DotsPlan | ShallowPlan | SmallPlan;
 
@@ -120,9 +116,22 @@ function planBy(adapter: Adapter, shape: ProductShape, tuned: TunedPlan | undefi
   return splitProduct(adapter, shape, shape.half ? inHalf(cut) : cut, swap);
 }
 
-/** Every cut of a product, save those by subgroup matrices. */
+/**
+ * The cuts that a product may take, save those by subgroup matrices. Tiles whose rows lie between the powers of two are among
+ * them only where they are the cheapest.
+ */
 export function matmulCuts(adapter: Adapter, { m, n, batches = 1 }: ProductShape): MatmulCut[] {
-  return [...productCuts(adapter, m, n, PRODUCT_ROWS), ...quadCuts(adapter, m, n, batches)];
+  const cuts: MatmulCut[] = [...productCuts(adapter, m, n, PRODUCT_ROWS), ...quadCuts(adapter, m, n, batches)];
+  const { cost } = cheapest(cuts);
+  return cuts.filter(({ variant, ...cut }) => !('rows' in variant) || isPowerOfTwo(variant.rows) || cut.cost === cost);
+}
+
+function cheapest(cuts: readonly MatmulCut[]): MatmulCut {
+  return cuts.reduce((best, cut) => (cut.cost < best.cost ? cut : best));
+}
+
+function isPowerOfTwo(count: number): boolean {
+  return (count & (count - 1)) === 0;
 }
 
 /** A cut of the product, or of its transpose, with its sum split as the rule does. */
@@ -145,7 +154,8 @@ export const LEAST_SHARE = 256;
  * what a tile takes for 18000 terms of a row, with the loads of its columns counted as ten rows.
  */
 function leastShare(variant: MatmulCut['variant']): number {
-  return 'rows' in variant && variant.kind !== 'matrices' ? Math.ceil(18000 / (variant.rows + 10)) : LEAST_SHARE;
+  const isBySubgroups = variant.kind === 'subgroup' || variant.kind === 'quads';
+  return isBySubgroups ? Math.ceil(18000 / (variant.rows + 10)) : LEAST_SHARE;
 }
 
 /** A row-major matrix, or its transpose, as a view. */

@@ -84,9 +84,12 @@ export interface SmallVariant {
   most: 4 | 8;
 }
 
-/** Whether a tile per lane may turn out to be the fastest: of several small matrices, or of few rows or columns and terms. */
+/**
+ * Whether a tile per lane may turn out to be the fastest: of several small matrices, or of long ones with few terms and few
+ * rows or columns.
+ */
 export function mayBeSmall({ m, n, k, batches = 1 }: { m: number; n: number; k: number; batches?: number }): boolean {
-  return (batches > 1 && Math.max(m, n) <= 32) || (Math.min(m, n) <= 8 && k <= 64);
+  return (batches > 1 && Math.max(m, n) <= 32) || (Math.min(m, n) <= 8 && k <= 64 && Math.max(m, n) * batches >= 2000);
 }
 
 export interface TileCount<Variant = ProductVariant> {
@@ -168,7 +171,7 @@ export function columnsOf({ subgroup, rows }: Extract<ProductVariant, { kind: 's
 }
 
 /** The same cut, in half precision where its kernel has that. */
-export function inHalf<Variant extends { kind: string }>(cut: TileCount<Variant>): TileCount<Variant> {
+export function inHalf<Cut extends TileCount<{ kind: string }>>(cut: Cut): Cut {
   return cut.variant.kind === 'tiled' ? { ...cut, variant: { ...cut.variant, half: true } } : cut;
 }
 

@@ -24,7 +24,9 @@ interface Alternative {
 /** In the order in which a product is offered to them. */
 const ALTERNATIVES: readonly Alternative[] = [
   {
-    suits: mayBeSmall,
+    suits(product, { kind, tuned }) {
+      return mayBeSmall(product) && (kind === 'cpu' || !!tuned || product.batches >= 32);
+    },
     fetch: async () => (await import('../../kernels/matmulSmall.ts')).matmulSmall,
   },
   {

@@ -21,10 +21,7 @@ export function weightsKey(weights: ConvGeometry['weights']): Record<string, num
 }
 
 /** With those in half precision, where they will do. */
-export const withHalf = <Variant extends { kind: string }>(
-  cuts: TileCount<Variant>[],
-  half: boolean | undefined,
-): TileCount<Variant>[] => {
+export const withHalf = <Cut extends TileCount<{ kind: string }>>(cuts: Cut[], half: boolean | undefined): Cut[] => {
   return half ? cuts.flatMap((cut) => (cut.variant.kind === 'tiled' ? [inHalf(cut), cut] : [cut])) : cuts;
 };
 
@@ -46,10 +43,10 @@ export function plausibleCuts(adapter: Adapter, m: number, n: number): TileCount
   return plausible(productCuts(adapter, m, n));
 }
 
-/** Cuts that may turn out to be the fastest: not those that the rule finds three times as dear as the cheapest. */
-export function plausible<Variant>(cuts: TileCount<Variant>[]): TileCount<Variant>[] {
+/** Cuts that may turn out to be the fastest: not those that the rule finds so many times as dear as the cheapest. */
+export function plausible<Cut extends { cost: number }>(cuts: Cut[], times = 3): Cut[] {
   const cheapest = Math.min(...cuts.map(({ cost }) => cost));
-  return cuts.filter(({ cost }) => cost <= 3 * cheapest);
+  return cuts.filter(({ cost }) => cost <= times * cheapest);
 }
 
 /**
