@@ -147,6 +147,7 @@ export function productCuts(adapter: Adapter, m: number, n: number, choice = ROW
   return cuts;
 }
 
+const QUAD_ROWS = PRODUCT_ROWS.filter((rows): rows is QuadsVariant['rows'] => rows > 1 && rows <= 16);
 /** Columns of a tile by a quad: four a lane. */
 export const QUAD_COLUMNS = 16;
 /** Tiles of a subgroup of eight. */
@@ -158,7 +159,7 @@ export const QUADS = 2;
  */
 export function quadCuts(adapter: Adapter, m: number, n: number, batches: number): TileCount<QuadsVariant>[] {
   if (adapter.kind !== 'cpu' || adapter.subgroupSize !== 4 * QUADS) return [];
-  return ([16, 12, 10, 8, 6, 5, 4, 2] as const).map((rows) => {
+  return QUAD_ROWS.map((rows) => {
     const [tilesM, tilesN] = [Math.ceil(m / rows), Math.ceil(n / QUAD_COLUMNS)];
     const subgroups = Math.ceil((tilesM * tilesN * batches) / QUADS) / batches;
     return { variant: { kind: 'quads', rows }, tilesM, tilesN, cost: 1.18 * subgroups * (rows + 10) };

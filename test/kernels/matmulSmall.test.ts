@@ -16,7 +16,7 @@ const cases: [name: string, ProductCase][] = [
   ['single elements', { m: 1, n: 1, k: 1, batches: 130 }],
   ['twice four terms and three', { m: 4, n: 4, k: 11, batches: 10, plain: true }],
   ['three times four terms', { m: 8, n: 4, k: 12, batches: 10, plain: true }],
-  ['more than one tile each way', { m: 13, n: 18, k: 9, batches: 5, plain: true }],
+  ['more than one tile each way', { m: 13, n: 18, k: 9, batches: 5 }],
   ['rows transposed', { m: 5, n: 8, k: 6, batches: 10, ta: true }],
   ['columns transposed', { m: 5, n: 8, k: 8, batches: 10, tb: true, plain: true }],
   ['both transposed', { m: 8, n: 7, k: 4, batches: 10, ta: true, tb: true, plain: true }],

@@ -46,7 +46,7 @@ export const product: Variants<ProductShape, TunedPlan> = {
     const { m, n, half } = shape;
     const straight = matmulCuts(adapter, shape).map((cut) => ({ ...cut, swap: false }));
     const swapped = matmulCuts(adapter, { ...shape, m: n, n: m }).map((cut) => ({ ...cut, swap: true }));
-    // On processors there are many, and what the rule says of them was measured to be right within a quarter.
+    // On processors there are many, and the rule's times for them were within a third of the measured ones.
     const cuts = plausible([...straight, ...swapped], adapter.kind === 'cpu' ? 2 : 3);
     const byMatrices = adapter.matrices?.cuts<MatmulCut>(shape) ?? [];
     const all = [...withHalf(cuts, half), ...byMatrices.map((cut) => ({ ...cut, swap: false }))];
