@@ -39,6 +39,7 @@ export interface Variants<Shape extends object, Plan> {
   rule(adapter: Adapter, shape: Shape): Plan;
 }
 
+/** The plausible cuts of all kernels but the product. */
 export function plausibleCuts(adapter: Adapter, m: number, n: number): TileCount[] {
   return plausible(productCuts(adapter, m, n));
 }
@@ -50,8 +51,8 @@ export function plausible<Cut extends { cost: number }>(cuts: Cut[], times = 3):
 }
 
 /**
- * `r16` for sixteen rows a subgroup, `q16` for as many a quad, `t16x16` for a workgroup of 16 x 16, `t16x16f16` for that in half precision,
- * `m64x64f16` for tiles of 64 x 64 by subgroup matrices.
+ * `r16` for sixteen rows a subgroup, `q16` for as many a quad, `t16x16` for a workgroup of 16 x 16, `t16x16f16` for that in
+ * half precision, `m64x64f16` for tiles of 64 x 64 by subgroup matrices.
  */
 export function variantId(variant: MatmulCut['variant']): string {
   if (variant.kind === 'subgroup') return `r${variant.rows}`;

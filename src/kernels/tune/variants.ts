@@ -38,9 +38,9 @@ export const product: Variants<ProductShape, TunedPlan> = {
     return shapeKey('product', { ...dims, ar: aRows ? 1 : 0, br: bRows ? 1 : 0, ...halfKey(half) });
   },
   /**
-   * The plausible cuts of the product, and of its transpose (`s`; not by subgroup matrices), with the split of the rule, with none
-   * (`/1`) and with about twice as many (`/2`); where lanes can go along the terms, dot products (`d`); of few terms all at
-   * once (`k`); of small products a tile per lane (`l`).
+   * The plausible cuts of the product, and of its transpose (`s`; not by subgroup matrices), with the split of the rule,
+   * with none (`/1`) and with about twice as many (`/2`); where lanes can go along the terms, dot products (`d`); of few
+   * terms all at once (`k`); of small products a tile per lane (`l`).
    */
   candidates(adapter, shape) {
     const { m, n, half } = shape;
