@@ -275,19 +275,25 @@ function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, 
     const VECTOR_B = n % 4 === 0 && inWholeVectors(b, batches);
     // The stride of a single column is never used.
     const COLUMNS_B = !VECTOR_B && inWholeVectors(transpose(n === 1 ? { ...b, columnStride: 0 } : b), batches);
+    const SHIFTED_A = !VECTOR_A && a.columnStride === 1;
+    const SHIFTED_B = !(VECTOR_B || COLUMNS_B) && b.rowStride === 1;
+    const tile =
+      variant.kind === 'quads' ? { SUBGROUP: 4, TILES: QUADS, ROWS: variant.rows } : subgroupTunables(variant);
     recorder.dispatch(matmulSubgroupShader, {
       ...shared,
       ...(variant.kind === 'quads' && sharedSubgroups(plan, shared.args)),
       operands: { ...shared.operands, a4: a.operand, b4: b.operand },
       tunables: {
-        ...(variant.kind === 'quads' ? { SUBGROUP: 4, TILES: QUADS, ROWS: variant.rows } : subgroupTunables(variant)),
+        ...tile,
         STACKED: variant.rows > 16,
         VECTOR_A,
         VECTOR_B,
         COLUMNS_B,
-        // For SwiftShader. lavapipe does nothing for lanes that need it not, and without the code for last terms and for a bias
-        // its main loop is up to 15 % slower.
-        ...(recorder.capabilities.subgroupSize === 4 && { RAGGED: k % 4 > 0, PLAIN: isPlain(call) }),
+        // lavapipe does nothing for lanes that need it not, and without the code for last terms and for a bias its main loop is
+        // up to 15 % slower. SwiftShader takes 1.3 times as long for what is shifted.
+        ...(recorder.capabilities.subgroupSize === 4
+          ? { RAGGED: k % 4 > 0, PLAIN: isPlain(call) }
+          : { SHIFTED_A, SHIFTED_B, HANGS_OVER: !(COLUMNS_B || SHIFTED_B) && n % (4 * tile.SUBGROUP) > 0 }),
       },
     });
   } else if (variant.kind === 'matrices') {

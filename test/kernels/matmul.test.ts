@@ -43,6 +43,8 @@ const cases: Case[] = [
   // Enough of them for tiles of 32 rows: whole vectors, and none.
   { m: 168, n: 132, k: 44, ta: false, tb: false },
   { m: 130, n: 131, k: 39, ta: true, tb: true },
+  // Rows that are read as vectors, wherever in one they begin.
+  { m: 150, n: 132, k: 43, ta: false, tb: false },
 ];
 
 describe.each(KINDS)('product as a %s computes it', (kind) => {

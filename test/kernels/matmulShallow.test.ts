@@ -86,6 +86,7 @@ describe('the rule for few terms', () => {
     // A single turn is not worth a loop on SwiftShader, nor is a single row anywhere.
     [swiftShader, 4, 2000, 4, undefined],
     [lavapipe, 1, 2000, 4, undefined],
+    [lavapipe, 5, 1453, 16, undefined],
     [lavapipe, 1000, 1000, 17, undefined],
     // Up to 32 terms in one pass, up to 64 in two, if rows are enough to make up for B.
     [swiftShader, 1000, 1000, 31, '4 rows, 32 turns of 31'],
