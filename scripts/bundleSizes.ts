@@ -12,6 +12,7 @@ export type Part =
   | 'matmulDots'
   | 'matmulShallow'
   | 'matmulSmall'
+  | 'matmulSubgroup'
   | 'floatLayer'
   | 'denseLayer'
   | 'int8Layer'

@@ -6,9 +6,15 @@ import {
   convGradWeightTiledShader,
 } from './generated/conv.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
-import { subgroupTunables } from './matmul.ts';
 import type { PaddedPlanes } from './padPlanes.ts';
-import { type Adapter, busyWorkgroups, cutProduct, splitSum, type TileCount } from './productVariant.ts';
+import {
+  type Adapter,
+  busyWorkgroups,
+  cutProduct,
+  splitSum,
+  subgroupTunables,
+  type TileCount,
+} from './productVariant.ts';
 import { reduceSplits } from './reduceSplits.ts';
 
 export type GradWeightPlan =

@@ -1,7 +1,7 @@
 import type { ConvPlan, ConvVariant, ValidConv } from './convCall.ts';
 import { convSubgroupShader } from './generated/processor.ts';
 import type { Recorder } from './kernel.ts';
-import { subgroupTunables } from './matmul.ts';
+import { subgroupTunables } from './productVariant.ts';
 import { convProduct } from './validConv.ts';
 
 /** A convolution as an implicit product, a tile per subgroup: for adapters that run on a CPU. */

@@ -42,6 +42,7 @@ export * from './matmulDots.ts';
 export * from './matmulMatrices.ts';
 export * from './matmulShallow.ts';
 export * from './matmulSmall.ts';
+export * from './matmulSubgroup.ts';
 export * from './nmMask.ts';
 export * from './normalFloat4.ts';
 export * from './packedLayer.ts';

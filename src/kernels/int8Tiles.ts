@@ -5,9 +5,8 @@ import type { StoredCodes } from './int8Planes.ts';
 import type { Int8Processor } from './int8Processor.ts';
 import type { Int8Weights } from './int8Weights.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
-import { subgroupTunables } from './matmul.ts';
 import type { PackedOperand } from './packedOperand.ts';
-import { type Adapter, cutProduct, type TileCount } from './productVariant.ts';
+import { type Adapter, cutProduct, subgroupTunables, type TileCount } from './productVariant.ts';
 
 /** A product of packed int8 weights and words of x, group by group, over distances in words. */
 export interface Int8Tiles extends Int8Output {

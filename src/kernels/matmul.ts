@@ -1,4 +1,4 @@
-import { matmulSubgroupShader, matmulTiledShader } from './generated/matmul.ts';
+import { matmulTiledShader } from './generated/matmul.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
 import {
   type Adapter,
@@ -8,7 +8,6 @@ import {
   PRODUCT_ROWS,
   type ProductVariant,
   productCuts,
-  QUADS,
   type QuadsVariant,
   quadCuts,
   type ShallowVariant,
@@ -102,10 +101,11 @@ export interface ProductShape {
 
 /** Variant, tiles and split of a product, from the adapter, its measured choices and the shape alone. */
 export function planMatmul(adapter: Adapter, shape: ProductShape): MatmulPlan {
-  return planBy(adapter, shape, adapter.tuned?.choose<TunedPlan>('product', adapter, shape));
+  return planProduct(adapter, shape, adapter.tuned?.choose<TunedPlan>('product', adapter, shape));
 }
 
-function planBy(adapter: Adapter, shape: ProductShape, tuned: TunedPlan | undefined): MatmulPlan {
+/** As measured, or by the rule. */
+export function planProduct(adapter: Adapter, shape: ProductShape, tuned: TunedPlan | undefined): MatmulPlan {
   if (tuned && 'cost' in tuned) return tuned;
   const byMatrices = adapter.matrices?.choose<MatmulCut>(adapter, shape);
   if (byMatrices) return splitProduct(adapter, shape, byMatrices, false);
@@ -178,12 +178,19 @@ export function matmul(recorder: Recorder, call: MatmulCall): void {
   const whole = { ...call, alpha, beta: bias ? beta : 0, lo, hi, label };
   const tuned = capabilities.tuned?.choose<TunedPlan>('product', capabilities, shape);
   if (call.alternatives?.(recorder, whole, shape, tuned)) return;
-  recordTiles(recorder, whole, planBy(capabilities, shape, tuned));
+  // Tiles of subgroups are one of the alternatives; adapters of every kind have those in workgroup memory.
+  const planned = planProduct(capabilities, shape, tuned);
+  const plan = isBySubgroups(planned)
+    ? planProduct({ ...capabilities, subgroupSize: undefined }, shape, undefined)
+    : planned;
+  inParts(recorder, plan.splits, whole, (part, outSplit) => dispatch(recorder, plan, part, outSplit));
 }
 
-/** Records a product by tiles as planned. */
-export function recordTiles(recorder: Recorder, whole: WholeMatmulCall, plan: MatmulPlan): void {
-  inParts(recorder, plan.splits, whole, (part, outSplit) => dispatch(recorder, plan, part, outSplit));
+/** Tiles by subgroups, without workgroup memory; see matmulSubgroup.ts. */
+export type SubgroupPlan = MatmulPlan & { variant: QuadsVariant | Extract<ProductVariant, { kind: 'subgroup' }> };
+
+export function isBySubgroups(plan: MatmulPlan): plan is SubgroupPlan {
+  return plan.variant.kind === 'subgroup' || plan.variant.kind === 'quads';
 }
 
 /** Records a product whose sum is split, and the sum of its parts; of a single part the product alone. */
@@ -267,50 +274,15 @@ export function productDispatch(whole: WholeMatmulCall, plan: TilePlan, outSplit
 }
 
 function dispatch(recorder: Recorder, plan: MatmulPlan, whole: WholeMatmulCall, outSplit: number): void {
-  const { call, shared } = productDispatch(whole, plan, outSplit);
-  const { n, k, batches = 1, a, b } = call;
+  const { shared } = productDispatch(whole, plan, outSplit);
   const { variant } = plan;
-  if (variant.kind === 'subgroup' || variant.kind === 'quads') {
-    const VECTOR_A = inWholeVectors(a, batches);
-    const VECTOR_B = n % 4 === 0 && inWholeVectors(b, batches);
-    // The stride of a single column is never used.
-    const COLUMNS_B = !VECTOR_B && inWholeVectors(transpose(n === 1 ? { ...b, columnStride: 0 } : b), batches);
-    const SHIFTED_A = !VECTOR_A && a.columnStride === 1;
-    const SHIFTED_B = !(VECTOR_B || COLUMNS_B) && b.rowStride === 1;
-    const tile =
-      variant.kind === 'quads' ? { SUBGROUP: 4, TILES: QUADS, ROWS: variant.rows } : subgroupTunables(variant);
-    recorder.dispatch(matmulSubgroupShader, {
-      ...shared,
-      ...(variant.kind === 'quads' && sharedSubgroups(plan, shared.args)),
-      operands: { ...shared.operands, a4: a.operand, b4: b.operand },
-      tunables: {
-        ...tile,
-        STACKED: variant.rows > 16,
-        VECTOR_A,
-        VECTOR_B,
-        COLUMNS_B,
-        // lavapipe does nothing for lanes that need it not, and without the code for last terms and for a bias its main loop is
-        // up to 15 % slower. SwiftShader takes 1.3 times as long for what is shifted.
-        ...(recorder.capabilities.subgroupSize === 4
-          ? { RAGGED: k % 4 > 0, PLAIN: isPlain(call) }
-          : { SHIFTED_A, SHIFTED_B, HANGS_OVER: !(COLUMNS_B || SHIFTED_B) && n % (4 * tile.SUBGROUP) > 0 }),
-      },
-    });
-  } else if (variant.kind === 'matrices') {
-    recorder.dispatch(recorder.capabilities.matrices!.shader as MatmulShader, {
-      ...shared,
-      tunables: variant.tunables,
-    });
-  } else {
+  if (variant.kind === 'matrices') {
+    const shader = recorder.capabilities.matrices!.shader as MatmulShader;
+    recorder.dispatch(shader, { ...shared, tunables: variant.tunables });
+  } else if (variant.kind === 'tiled') {
     const Tile4 = variant.half ? 'vec4h' : 'vec4f';
     recorder.dispatch(matmulTiledShader, { ...shared, tunables: { ...tiledTunables(variant), Tile4 } });
   }
-}
-
-/** Where tiles share subgroups, a plane is one split of all products. */
-function sharedSubgroups<Args extends { batches: number }>({ tilesM, tilesN, splits }: MatmulPlan, args: Args) {
-  const plane_groups = Math.ceil((tilesM * tilesN * args.batches) / QUADS);
-  return { args: { ...args, plane_groups }, workgroups: grid(plane_groups * splits, 1) };
 }
 
 /** Whether there is nothing to do to the sums. */
@@ -324,10 +296,6 @@ type MatmulShader = Omit<typeof matmulTiledShader, 'constants' | 'aliases' | 'ov
   aliases: { Component: { value: string } };
   overrides: Record<never, { type: string }>;
 };
-
-export function subgroupTunables(variant: Extract<ProductVariant, { kind: 'subgroup' }>) {
-  return { SUBGROUP: variant.subgroup, ROWS: Math.min(variant.rows, 16) };
-}
 
 /** Whether four neighbouring columns from a multiple of four on are an aligned vec4. */
 export function inWholeVectors(

@@ -184,6 +184,11 @@ export function tiledTunables({ tm, tn, half }: Extract<ProductVariant, { kind: 
   return { TM: tm, TN: tn, ...(half && { CHAIN }) };
 }
 
+/** Of matmul_subgroup; the other kernels with tiles by subgroups take the same. */
+export function subgroupTunables(variant: Extract<ProductVariant, { kind: 'subgroup' }>) {
+  return { SUBGROUP: variant.subgroup, ROWS: Math.min(variant.rows, 16) };
+}
+
 /** Workgroups that keep an adapter busy: few for the cores of a CPU, many for a GPU. */
 export function busyWorkgroups(adapter: Adapter): number {
   return adapter.kind === 'cpu' ? 16 : 256;

@@ -7,8 +7,8 @@ import {
   winogradWeightsShader,
 } from './generated/winograd.ts';
 import { grid, type Operand, type Recorder } from './kernel.ts';
-import { matmul, subgroupTunables } from './matmul.ts';
-import { cutProduct } from './productVariant.ts';
+import { matmul } from './matmul.ts';
+import { cutProduct, subgroupTunables } from './productVariant.ts';
 import { HIGHEST, LOWEST } from './reduceSplits.ts';
 import { spread } from './spread.ts';
 import { areConstant, POSITIONS, transformedPlane } from './winogradChoice.ts';

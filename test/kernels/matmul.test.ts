@@ -1,15 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
-import {
-  type MatmulPlan,
-  matmul,
-  matrix,
-  type ProductAlternatives,
-  recordTiles,
-  splitProduct,
-} from '../../src/kernels/matmul.ts';
-import { quadCuts } from '../../src/kernels/productVariant.ts';
-import { expectProduct, type ProductCase } from '../support/expectProduct.ts';
+import { matmul, matrix } from '../../src/kernels/matmul.ts';
+import { matmulSubgroup } from '../../src/kernels/matmulSubgroup.ts';
 import { testGpu } from '../support/gpu.ts';
 import { randomFloats, relativeError } from '../support/numbers.ts';
 import { KINDS, recorderOfKind } from '../support/recorderOfKind.ts';
@@ -47,6 +39,9 @@ const cases: Case[] = [
   { m: 150, n: 132, k: 43, ta: false, tb: false },
 ];
 
+// Of a GPU, where there is nothing that they do, tiles in workgroup memory.
+const alternatives = matmulSubgroup;
+
 describe.each(KINDS)('product as a %s computes it', (kind) => {
   it.each(cases)('$m x $n x $k, transposed $ta $tb', async ({ m, n, k, ta, tb }) => {
     const recorder = new DirectRecorder(await testGpu());
@@ -55,7 +50,7 @@ describe.each(KINDS)('product as a %s computes it', (kind) => {
     const bias = randomFloats(3, n);
     const out = recorder.temporary('f32', m * n);
     matmul(recorderOfKind(recorder, kind), {
-      ...{ m, n, k, alpha: 0.5, beta: 2, lo: -1.5, hi: 2 },
+      ...{ m, n, k, alpha: 0.5, beta: 2, lo: -1.5, hi: 2, alternatives },
       a: matrix(recorder.upload('f32', a), ta ? m : k, ta),
       b: matrix(recorder.upload('f32', b), tb ? k : n, tb),
       out: matrix(out, n),
@@ -76,7 +71,7 @@ describe.each(KINDS)('product as a %s computes it', (kind) => {
     const out = recorder.temporary('f32', 6);
     const empty = recorder.temporary('f32', 0);
     matmul(recorderOfKind(recorder, kind), {
-      ...{ m: 2, n: 3, k: 0 },
+      ...{ m: 2, n: 3, k: 0, alternatives },
       a: matrix(empty, 0),
       b: matrix(empty, 3),
       out: matrix(out, 3),
@@ -96,7 +91,7 @@ describe.each(KINDS)('product as a %s computes it', (kind) => {
     const outs = [0, 1].map(() => {
       const out = recorder.temporary('f32', m * n);
       matmul(recorderOfKind(recorder, kind), {
-        ...{ m, n, k, lo: 0, a: matrix(a, k), b: matrix(b, k, true), out: matrix(out, n) },
+        ...{ m, n, k, alternatives, lo: 0, a: matrix(a, k), b: matrix(b, k, true), out: matrix(out, n) },
       });
       return out;
     });
@@ -105,26 +100,5 @@ describe.each(KINDS)('product as a %s computes it', (kind) => {
     expect(first).toEqual(second);
     expect(Array.from(first!, Number.isNaN)).toEqual(Array.from({ length: m * n }, (_, i) => i >= n && i < 2 * n));
     recorder.dispose();
-  });
-});
-
-describe('products by quads of a subgroup of eight', () => {
-  it.for<ProductCase>([
-    // The last subgroup has a single tile.
-    { m: 10, n: 13, k: 64, batches: 5 },
-    { m: 16, n: 16, k: 23, batches: 4, plain: true },
-    { m: 33, n: 34, k: 31, batches: 3, ta: true, tb: true },
-    // In parts.
-    { m: 9, n: 12, k: 6000, plain: true },
-  ])('$m x $n x $k', async (shape, { skip }) => {
-    skip((await testGpu()).capabilities.subgroupSize !== 8);
-    const record = (...[recorder, whole, , plan]: Parameters<ProductAlternatives>) => {
-      recordTiles(recorder, whole, plan as MatmulPlan);
-      return true;
-    };
-    await expectProduct('cpu', shape, record, (adapter, shape) => {
-      const cuts = quadCuts(adapter, shape.m, shape.n, shape.batches ?? 1);
-      return cuts.map((cut) => splitProduct(adapter, shape, cut, false));
-    });
   });
 });

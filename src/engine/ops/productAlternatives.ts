@@ -39,6 +39,10 @@ const ALTERNATIVES: readonly Alternative[] = [
     suits: (product, capabilities) => mayBeShallow(capabilities, product),
     fetch: async () => (await import('../../kernels/matmulShallow.ts')).matmulShallow,
   },
+  {
+    suits: (_, { kind }) => kind === 'cpu',
+    fetch: async () => (await import('../../kernels/matmulSubgroup.ts')).matmulSubgroup,
+  },
 ];
 
 /**
