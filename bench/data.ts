@@ -1,13 +1,19 @@
-/** Numbers in −1..1, the same for the same seed (mulberry32). */
-export function randomFloats(length: number, seed: number): Float32Array<ArrayBuffer> {
+/** Numbers from 0 up to 1, the same for the same seed (mulberry32). */
+export function seededRandom(seed: number): () => number {
   let state = (seed * 0x9e3779b9) >>> 0;
-  return Float32Array.from({ length }, () => {
+  return () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let t = state;
     t = Math.imul(t ^ (t >>> 15), t | 1);
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 31 - 1;
-  });
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Numbers in −1..1, the same for the same seed. */
+export function randomFloats(length: number, seed: number): Float32Array<ArrayBuffer> {
+  const random = seededRandom(seed);
+  return Float32Array.from({ length }, () => 2 * random() - 1);
 }
 
 /** The elements of a row-major tensor with its axes in another order: axis i of the result is axis `order[i]`. */

@@ -85,8 +85,10 @@ export function renderRoof({ f32, bandwidth }: Roof): string {
   return `roof: ${f32.toFixed(0)} GFLOP/s float32, ${bandwidth.toFixed(0)} GB/s, measured; rates and fractions of it are of the time on the GPU`;
 }
 
+const ONE_KERNEL = 'One run is one computation with its inputs on the GPU, and the whole result read back.';
 const NOTES: Record<SuiteName, string> = {
-  kernels: 'One run is one computation with its inputs on the GPU, and the whole result read back.',
+  kernels: ONE_KERNEL,
+  products: ONE_KERNEL,
   train:
     'One run is a training step: time of a block of steps that ends with the loss read back, by the steps. wgslim uploads its batch in every step; for the peers it stays on the GPU.',
   inference: 'One run uploads the input, computes, and reads the output back, for all of them.',

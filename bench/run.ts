@@ -2,8 +2,9 @@
  * Measures wgslim against other WebGPU libraries on the same adapter, in one process, in turns, and against the
  * machine's PyTorch.
  *
- * Usage: npm run bench -- kernels|train|inference [--adapter auto|system|swiftshader] [--filter TEXT]
+ * Usage: npm run bench -- kernels|products|train|inference [--adapter auto|system|swiftshader] [--filter TEXT]
  *        [--peers tfjs,onnxruntime,jax,torch] [--rounds N] [--seconds N] [--profile] [--json] [--save]
+ *        products: [--shapes LIST | --count N --seed N]
  */
 import { availableParallelism, loadavg } from 'node:os';
 import { Argument, Command, Option } from 'commander';
@@ -14,13 +15,16 @@ import { parsePeers } from './flags.ts';
 import { inferenceCases } from './inference/suite.ts';
 import { kernelCases } from './kernels/suite.ts';
 import { tell } from './messages.ts';
+import { type ProductShape, parseShapes, randomShapes } from './products/shapes.ts';
+import { productCases, renderDistribution } from './products/suite.ts';
 import { type Report, renderHeader, renderReport } from './report.ts';
 import { saveReport } from './save.ts';
 import { type Case, filtered, inDoubt, PEERS_OF, runSuite, type SuiteName } from './suite.ts';
 import { trainCases } from './train/suite.ts';
 
-const suites: Record<SuiteName, () => Promise<Case[]> | Case[]> = {
+const suites: Record<SuiteName, (flags: Flags) => Promise<Case[]> | Case[]> = {
   kernels: kernelCases,
+  products: ({ shapes, count, seed }) => productCases(shapes ?? randomShapes(count, seed)),
   train: trainCases,
   inference: inferenceCases,
 };
@@ -31,6 +35,9 @@ interface Flags {
   peers?: PeerKey[];
   rounds: number;
   seconds: number;
+  shapes?: ProductShape[];
+  count: number;
+  seed: number;
   profile?: boolean;
   json?: boolean;
   save?: boolean;
@@ -51,7 +58,7 @@ async function main(suite: SuiteName, flags: Flags): Promise<void> {
   };
   // Progress goes to stderr, so that --json leaves stdout to the JSON.
   for (const line of opened.missing) console.error(line);
-  const wantedCases = filtered(await suites[suite](), flags.filter);
+  const wantedCases = filtered(await suites[suite](flags), flags.filter);
   const begins: Report = { ...about, load: [load, load], cases: [] };
   await tell({ kind: 'begins', report: begins, total: wantedCases.length, missing: opened.missing });
   const cases = await runSuite(
@@ -72,6 +79,7 @@ async function main(suite: SuiteName, flags: Flags): Promise<void> {
   if (flags.json) console.log(JSON.stringify(report, undefined, 2));
   else {
     console.log(`\n${renderHeader(report)}\n\n${renderReport(report)}`);
+    if (suite === 'products') console.log(`\n${renderDistribution(cases)}`);
     for (const { name: failed, failures } of cases) for (const line of failures) console.log(`${failed}: ${line}`);
   }
   if (flags.save) console.error(`wrote ${saveReport(report)}`);
@@ -88,6 +96,9 @@ await new Command('bench')
   .option('--peers <list>', `only these peers (${PEERS.join(', ')})`, parsePeers)
   .option('--rounds <n>', 'pairs of samples per peer', wholeNumber(), 11)
   .option('--seconds <n>', 'time for the pairs of one peer; three are always taken', wholeNumber(), 5)
+  .option('--shapes <list>', 'products: these, as 5x955x1765,64:33x64x33 (64 of [33, 64] by [64, 33])', parseShapes)
+  .option('--count <n>', 'products: so many shapes at random', wholeNumber(), 60)
+  .option('--seed <n>', 'products: which ones', wholeNumber(), 1)
   .option('--profile', 'slowest dispatches of every case, not only of those where a peer is faster')
   .option('--json', 'print JSON')
   .option('--save', 'keep the JSON in bench/results/')

@@ -36,10 +36,11 @@ export interface SuiteOptions extends MeasureOptions {
   roof: Roof;
 }
 
-export type SuiteName = 'kernels' | 'train' | 'inference';
+export type SuiteName = 'kernels' | 'products' | 'train' | 'inference';
 
 export const PEERS_OF: Record<SuiteName, readonly PeerKey[]> = {
   kernels: ['tfjs', 'onnxruntime', 'jax', 'torch'],
+  products: ['tfjs', 'onnxruntime', 'jax', 'torch'],
   train: ['tfjs', 'jax', 'torch'],
   inference: ['tfjs', 'onnxruntime', 'torch'],
 };

@@ -10,7 +10,7 @@ import { torchKernel } from '../peers/torch.ts';
 import type { KernelCase } from './case.ts';
 
 /** [m, k] · [k, n], or a batch of them; the right one is a weight where the peer tells weights from inputs. */
-function product(m: number, k: number, n: number, batch: number[] = []): KernelCase {
+export function product(m: number, k: number, n: number, batch: number[] = []): KernelCase {
   const count = batch.reduce((product, size) => product * size, 1);
   const [aShape, bShape, outShape] = [
     [...batch, m, k],

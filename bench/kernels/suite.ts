@@ -8,12 +8,17 @@ import { products } from './matmul.ts';
 
 /** Single kernels: inputs lie on the GPU, the whole result is read back. */
 export function kernelCases(): Case[] {
-  return [...products, ...convolutions, ...layers].map((one) => ({
+  return [...products, ...convolutions, ...layers].map(kernelCase);
+}
+
+/** A kernel as a case of a suite. */
+export function kernelCase(one: KernelCase): Case {
+  return {
     name: one.name,
     ...(one.operations && { operations: one.operations }),
     ours: ({ gpu }: Opened) => one.ours(gpu),
     peers: (opened: Opened) => peersOf(one, opened),
-  }));
+  };
 }
 
 function peersOf(one: KernelCase, { peers: { tfjs, onnxruntime, jax, torch } }: Opened): (() => Promise<Contender>)[] {
