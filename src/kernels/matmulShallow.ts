@@ -77,7 +77,7 @@ export function planShallow(adapter: Adapter, shape: ProductShape): ShallowPlan 
 /**
  * Measured on lavapipe (8 lanes) and SwiftShader (4) against the tiles: up to 16 terms, 1.5 to 4 times as fast wherever rows
  * are many. Of a single turn nothing is gained where a loop runs once more with no lane active, which is SwiftShader's way, and
- * on lavapipe not by more than 8 terms: tiles are 1.1 to 1.6 times as fast. On SwiftShader, 17 to 32 terms gain 1.7 to 2.7 and
+ * on lavapipe not by more than 7 terms: tiles are 1.1 to 1.7 times as fast. On SwiftShader, 17 to 32 terms gain 1.7 to 2.7 and
  * up to 64, in two passes, 1.3, once turns are enough to make up for loading B; on lavapipe 32 terms gain a tenth, and 64 lose.
  */
 function areTermsFewEnough({ turns, variant, swap, kChunk }: ShallowPlan, { m, n, k }: ProductShape): boolean {
@@ -86,7 +86,7 @@ function areTermsFewEnough({ turns, variant, swap, kChunk }: ShallowPlan, { m, n
   if (k > 16 && (!isSwiftShader || turns < 8)) return false;
   // A second pass reads C, one by one where columns do not come in fours.
   if (k > kChunk && width % 4 > 0) return false;
-  return turns > 1 || (!isSwiftShader && height > 1 && k <= 8);
+  return turns > 1 || (!isSwiftShader && height > 1 && k < 8);
 }
 
 /** All plans that the adapter can run, the one with less to do for rows and columns past the edges first. */

@@ -71,7 +71,9 @@ function isSmall(adapter: Adapter, { m, n, k, batches = 1 }: ProductShape): bool
     if (!isSwiftShader && ((many <= 8 && k <= 32) || (many <= 10 && k <= 16))) return true;
   }
   if (Math.ceil(m / 8) * Math.ceil(n / 8) * batches < 256) return false;
-  return isSwiftShader ? (few <= 4 && k <= 16) || (few <= 8 && k <= 8) : few === 1 && k <= 16;
+  if (isSwiftShader) return (few <= 4 && k <= 16) || (few <= 8 && k <= 8);
+  // Of eight terms, tiles by subgroups read whole vectors.
+  return (few === 1 && k <= 16) || (few <= 8 && k < 8);
 }
 
 /** The part of a product's cheapest tiles that does not hang over its edges. */
