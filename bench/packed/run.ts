@@ -18,6 +18,7 @@ import { convAlternatives } from '../../src/kernels/convAlternatives.ts';
 import { type BufferOperand, DirectRecorder } from '../../src/kernels/direct.ts';
 import { matmul, matrix as view } from '../../src/kernels/matmul.ts';
 import { type PackedLayer, packedConv, packedProduct } from '../../src/kernels/packedLayer.ts';
+import { productAlternatives } from '../../src/kernels/productAlternatives.ts';
 import type { Roof } from '../../src/kernels/roof.ts';
 import { cachedRoof } from '../../src/kernels/roofCache.node.ts';
 import { weightsOf } from '../../src/kernels/weightMatrix.ts';
@@ -56,7 +57,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, option
   const { shape, rows, k } = layer;
   if ('m' in shape) {
     const [a, b] = [view(input, k), view(weights, k, true)];
-    matmul(recorder, { m: shape.m, n: rows, k, a, b, out: view(plainOut!, rows) });
+    matmul(recorder, { m: shape.m, n: rows, k, a, b, out: view(plainOut!, rows), alternatives: productAlternatives });
   } else conv(recorder, { x: input, weights, out: plainOut!, shape, alternatives });
   const plain = await recorder.compile('float32');
   recorder.clear();

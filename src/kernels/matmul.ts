@@ -44,7 +44,10 @@ export interface MatmulCall {
   /** Bounds of the result; a fused Relu has lo = 0. */
   lo?: number;
   hi?: number;
-  /** Ways that are faster for some: a module of its own, which is loaded where a plan may need it. */
+  /**
+   * Ways that are faster for some products, and on adapters that run on a CPU for all: `productAlternatives`, or those of
+   * them that a plan may need, each a module of its own. Without any, tiles in workgroup memory.
+   */
   alternatives?: ProductAlternatives | undefined;
   label?: string;
 }

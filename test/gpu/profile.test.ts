@@ -6,6 +6,7 @@ import { replayBlock } from '../../src/gpu/timing.ts';
 import { add } from '../../src/kernels/add.ts';
 import { DirectRecorder } from '../../src/kernels/direct.ts';
 import { matmul, matrix } from '../../src/kernels/matmul.ts';
+import { productAlternatives as alternatives } from '../../src/kernels/productAlternatives.ts';
 import { unary } from '../../src/kernels/unary.ts';
 import { openWithout, testGpu } from '../support/gpu.ts';
 import { randomFloats } from '../support/numbers.ts';
@@ -20,7 +21,8 @@ async function twoKernels(gpu: Gpu, times = 1) {
   const c = recorder.temporary('f32', N * N);
   const out = recorder.temporary('f32', N * N);
   for (let i = 0; i < times; i++) {
-    matmul(recorder, { m: N, n: N, k: N, a: matrix(a, N), b: matrix(b, N), out: matrix(c, N), label: 'product' });
+    const operands = { a: matrix(a, N), b: matrix(b, N), out: matrix(c, N) };
+    matmul(recorder, { m: N, n: N, k: N, ...operands, alternatives, label: 'product' });
     unary(recorder, { f: 'relu', x: c, out });
   }
   const plan = await recorder.compile();
@@ -65,7 +67,7 @@ describe('a profile', () => {
     const a = recorder.upload('f32', randomFloats(1, side * side));
     const b = recorder.upload('f32', randomFloats(2, side * side));
     const out = recorder.temporary('f32', side * side);
-    const operands = { a: matrix(a, side), b: matrix(b, side), out: matrix(out, side) };
+    const operands = { a: matrix(a, side), b: matrix(b, side), out: matrix(out, side), alternatives };
     for (let i = 0; i < times; i++) matmul(recorder, { m: side, n: side, k: side, ...operands });
     const plan = await recorder.compile();
     // Other processes of the machine interrupt a replay, which lowers its share and never raises it: one profile that
