@@ -67,7 +67,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, option
     product = await recorder.compile('float32 product');
     recorder.clear();
   }
-  const activations = quantizer ? { x: input, quantizer, codes: new Map() } : input;
+  const activations = quantizer ? { x: input, quantizer, padding: undefined, codes: new Map() } : input;
   const call = { weights: packed, x: activations, out: packedOut!, label: 'packed' };
   if ('m' in shape) packedProduct(recorder, { ...call, m: shape.m, alternatives });
   else packedConv(recorder, { ...call, shape, alternatives });
@@ -87,7 +87,7 @@ async function measure(gpu: Gpu, layer: BenchLayer, format: PackedFormat, option
     float32: worst(await recorder.read(plainOut!), expected),
     packed: worst(await recorder.read(packedOut!), expected),
   };
-  const figures = await gpuFigures(gpu, compact, { roof });
+  const figures = await gpuFigures(gpu, compact, roof);
   plain.dispose();
   product?.dispose();
   compact.dispose();
