@@ -11,7 +11,12 @@ import package::common::weights::weight4;
 
 enable subgroups;
 
-// Arguments and bindings are common/conv's.
+// Arguments and bindings are common/conv's, and these.
+@group(0) @binding(6) var<storage, read> x4: array<vec4f>; // x again
+
+// Whether taps lie next to each other in the input and come in whole vectors, as terms of dense layers do: a vector for four
+// numbers, each of which would be in a line of the cache of its own, and of rows of a power of two all in the same set.
+const VECTORS: bool = false;
 
 // Weights of taps past the last are zero.
 fn load_weights(row: u32, k: u32, group: u32) -> vec4f {
@@ -21,6 +26,12 @@ fn load_weights(row: u32, k: u32, group: u32) -> vec4f {
 
 fn load_x(at: vec4u, tap: u32) -> vec4f {
   return vec4f(x[at.x + tap], x[at.y + tap], x[at.z + tap], x[at.w + tap]);
+}
+
+// The i-th four taps of four columns.
+fn load_vectors(at: vec4u, i: u32) -> mat4x4f {
+  let v = at / 4 + i;
+  return transpose(mat4x4f(x4[v.x], x4[v.y], x4[v.z], x4[v.w]));
 }
 
 fn tap_distance(k: u32) -> u32 {
@@ -72,6 +83,17 @@ fn main(
   for (var i = 0u; i < ENDLESS; i++) {
     if (i >= steps) { break; }
     let k = 4 * i;
+    var w: array<vec4f, HELD>;
+    w[0] = load_weights(held[0], k, group);
+    if (HELD > 1) { w[1 % HELD] = load_weights(held[1 % HELD], k, group); }
+    if (HELD > 2) {
+      w[2 % HELD] = load_weights(held[2 % HELD], k, group);
+      w[3 % HELD] = load_weights(held[3 % HELD], k, group);
+    }
+    if (VECTORS) {
+      add_rows(&sums, w, load_vectors(at, i));
+      continue;
+    }
     let own = select(distance, last_distance, k + lane % 4 > last);
     kx += next_x;
     let ends_row = kx >= kw;
@@ -80,13 +102,6 @@ fn main(
     let ends_kernel = ky >= kh;
     ky -= select(0u, kh, ends_kernel);
     distance += next + select(0u, row_end, ends_row) + select(0u, kernel_end, ends_kernel);
-    var w: array<vec4f, HELD>;
-    w[0] = load_weights(held[0], k, group);
-    if (HELD > 1) { w[1 % HELD] = load_weights(held[1 % HELD], k, group); }
-    if (HELD > 2) {
-      w[2 % HELD] = load_weights(held[2 % HELD], k, group);
-      w[3 % HELD] = load_weights(held[3 % HELD], k, group);
-    }
     add_rows(&sums, w, mat4x4f(
       load_x(at, subgroupBroadcast(own, 0u)),
       load_x(at, subgroupBroadcast(own, 1u)),

@@ -14,6 +14,13 @@ export function subgroupConv(
   const product = convProduct(call, tiles);
   recorder.dispatch(convSubgroupShader, {
     ...product,
-    tunables: { ...product.tunables, ...subgroupTunables(variant) },
+    operands: { ...product.operands, x4: call.x },
+    tunables: { ...product.tunables, ...subgroupTunables(variant), VECTORS: readsVectors(call) },
   });
+}
+
+/** Whether four taps from a multiple of four on are an aligned vec4 of x, at every place of the output. */
+function readsVectors({ groups, groupIn, kh, kw, oh, ow, xAt }: ValidConv): boolean {
+  const isDense = groups === 1 && kh === 1 && kw === 1 && oh === 1 && ow === 1;
+  return isDense && xAt.channel === 1 && [groupIn, xAt.offset, xAt.image].every((length) => length % 4 === 0);
 }

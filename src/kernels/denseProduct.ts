@@ -51,12 +51,22 @@ export function chooseDenseProduct(adapter: Adapter, shape: DenseProductShape): 
   if (kind !== 'cpu' || subgroup < 4 || subgroup > 64) {
     return m > FEW_COLUMNS ? { kind: 'matmul' } : { kind: 'matvec', vectors };
   }
-  // Up to so many, fours of vectors beat tiles, as measured on SwiftShader (subgroups of 4: a tile is 16 vectors wide) and on
-  // lavapipe (32), where terms by the thousand put a tile's vectors into one set of the cache.
-  if (m > (subgroup < 8 ? 4 : weights.k % 1024 ? 24 : m)) return { kind: 'matmul' };
+  const passes = Math.ceil(m / 4);
+  if (passes > passesOfTile(subgroup, weights) * Math.ceil(m / (4 * subgroup))) return { kind: 'matmul' };
   // Rows of a lane share its loads of vectors. Four rows' lookups in a table take 1.3 times as long as twice two's on lavapipe.
   const four = rows > 2 * subgroup && (subgroup < 8 || !weights.table);
   return { kind: 'matvec-subgroup', subgroup, rows: four ? 4 : rows > subgroup ? 2 : 1, vectors };
+}
+
+/**
+ * What a tile, 16 vectors wide on SwiftShader (subgroups of 4) and 32 on lavapipe, takes in place of: so many passes over the
+ * weights for four vectors each, which unpack them every time. Measured for 128 to 1024 rows of 784 to 1024 terms.
+ */
+function passesOfTile(subgroup: number, { bits, table, k }: Unpacking): number {
+  if (subgroup < 8) return 1.2;
+  const unpacked = table ? 2.6 : bits >= 8 ? 5.7 : 7.2;
+  // A tile reads vectors number by number then.
+  return k % 4 > 0 ? 1.2 * unpacked : unpacked;
 }
 
 /** out = clamp(x·Wᵀ + bias + residual), weights unpacked in registers. */

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Gpu } from '../../src/gpu/gpu.ts';
 import { convGeometry } from '../../src/graph/infer/conv.ts';
 import { conv } from '../../src/kernels/conv.ts';
+import { convAlternatives } from '../../src/kernels/convAlternatives.ts';
 import type { Unpacking } from '../../src/kernels/convCall.ts';
 import { chooseDenseProduct, denseProduct } from '../../src/kernels/denseProduct.ts';
 import { canPackDense, packDense } from '../../src/kernels/denseWeights.ts';
@@ -51,10 +52,12 @@ describe.each(KINDS)('products with packed weights as a %s computes them', (kind
     const recorder = new DirectRecorder(await testGpu());
     const of = recorderOfKind(recorder, kind);
     // Sizes that are no multiple of a tile, a word, a group or a subgroup.
-    const sizes: [rows: number, k: number, m: number][] = [
+    const all: [rows: number, k: number, m: number][] = [
       [37, 45, 1],
       [21, 33, 11],
     ];
+    // Tiles in workgroup memory compile slowly on software adapters: there each format takes one of the sizes.
+    const sizes = kind === 'cpu' ? all : [all[FORMATS.indexOf(format) % 2]!];
     // Other counts of vectors are other pipelines, but no other way of unpacking.
     if (format === 'int5/8z') sizes.push([9, 50, 2], [70, 27, 5], [3, 1, 1]);
     const checks: (() => Promise<void>)[] = [];
@@ -116,6 +119,30 @@ describe.each(KINDS)('products with packed weights as a %s computes them', (kind
     }
     await recorder.run();
     for (const check of checks) await check();
+    recorder.dispose();
+  });
+
+  it.each([
+    ['f32', 44],
+    ['int8/16z', 44],
+    ['table4/64', 45],
+    ['int3', 48],
+  ] as const)('in tiles, %s, %i terms', async (format, k) => {
+    const recorder = new DirectRecorder(await testGpu());
+    const [rows, m] = [37, 67];
+    const matrix = randomWeights(format, rows, k, 3);
+    const [x, bias, residual] = [randomFloats(1, m * k), randomFloats(2, rows), randomFloats(3, m * rows)];
+    const out = recorder.temporary('f32', m * rows);
+    denseProduct(recorderOfKind(recorder, kind), {
+      weights: upload(recorder, matrix),
+      x: recorder.upload('f32', x),
+      bias: recorder.upload('f32', bias),
+      residual: recorder.upload('f32', residual),
+      ...{ out, m, lo: -1.5, hi: 2, alternatives: convAlternatives },
+    });
+    await recorder.run();
+    const expected = productReference(matrix, x, bias, residual, m);
+    expect(relativeError(await recorder.read(out), expected)).toBeLessThan(1e-5);
     recorder.dispose();
   });
 
@@ -225,7 +252,8 @@ describe('the choice of a kernel', () => {
     [16, 24, 400, 'r8', 'v4r4'],
     [16, 120, 400, 'r8', 'v4r4'],
     [32, 120, 84, 'r8', 'r16'],
-    [64, 256, 1024, 'r8', 'v4r4'],
+    [40, 256, 1024, 'r8', 'v4r4'],
+    [64, 256, 1024, 'r8', 'r16'],
     [128, 10, 400, 'r8', 'r16'],
   ])('%i vectors, %i rows, %i terms of 4 bits: %s on SwiftShader, %s on lavapipe', (m, rows, k, ...expected) => {
     expect([swiftShader, lavapipe].map((adapter) => idOf(adapter, m, rows, codes(k)))).toEqual(expected);
@@ -235,8 +263,9 @@ describe('the choice of a kernel', () => {
     const at = (adapter: Adapter, m: number, weights: Unpacking) => idOf(adapter, m, 256, weights);
     // Tiles of eight rows are slow on SwiftShader where codes lie in two planes.
     expect([3, 4, 8].map((bits) => at(swiftShader, 8, codes(400, bits)))).toEqual(['r16', 'r8', 'r8']);
-    expect([2, 4, 8].map((bits) => at(lavapipe, 24, codes(400, bits)))).toEqual(['v4r4', 'v4r4', 'v4r4']);
-    expect(at(lavapipe, 8, { ...codes(400), table: true })).toBe('v4r2');
+    expect([2, 4, 8].map((bits) => at(lavapipe, 24, codes(400, bits)))).toEqual(['v4r4', 'v4r4', 'r16']);
+    // Tiles look a code up once for all vectors.
+    expect([8, 12].map((m) => at(lavapipe, m, { ...codes(400), table: true }))).toEqual(['v4r2', 'r16']);
     expect(at(swiftShader, 4, { ...codes(400), table: true })).toBe('v4r4');
   });
 });

@@ -18,7 +18,9 @@ describe('products by quads of a subgroup of eight', () => {
     skip((await testGpu()).capabilities.subgroupSize !== 8);
     await expectProduct('cpu', shape, matmulSubgroup, (adapter, shape) => {
       const cuts = quadCuts(adapter, shape.m, shape.n, shape.batches ?? 1);
-      return cuts.map((cut) => splitProduct(adapter, shape, cut, false));
+      // Each is a pipeline of its own: all of them once, some where it is operands that differ.
+      const some = shape.k === 64 ? cuts : cuts.filter((_, i) => i % 3 === shape.m % 3);
+      return some.map((cut) => splitProduct(adapter, shape, cut, false));
     });
   });
 });

@@ -212,21 +212,26 @@ describe('the variants of our kernels', () => {
     expect([subject.candidates[0], ...others]).toContain(best);
   });
 
-  it('are right where the adapter counts as a desktop GPU', async () => {
+  it('are right where the adapter counts as a desktop GPU', async ({ task }) => {
     const gpu = await testGpu();
+    // Where this runs a second time, on SwiftShader, every other choice is enough.
+    const step = task.file.projectName === 'swiftshader' ? 2 : 1;
     const { kind } = gpu.capabilities;
     gpu.capabilities.kind = 'gpu';
     try {
+      const seen = new Set<string>();
       for (const [i, key] of KEYS.entries()) {
+        if (i % step > 0) continue;
         const made = subjectOf(key, gpu.capabilities)!;
         if (!/g6|int8product m1/.test(key)) expect(made.candidates.length, key).toBeGreaterThan(1);
-        // A tile compiles for more than a second on a software adapter. How weights are unpacked does not depend on it: each
-        // format takes two tiles, the next one other two, and the rest of its variants.
+        // A tile compiles for more than a second on a software adapter: the first choice of each kernel takes all of them, the
+        // others one, the next one another, and the rest of their variants.
+        const kernel = key.slice(0, key.indexOf(' '));
+        const isFirst = !seen.has(kernel);
+        seen.add(kernel);
         const tiles = made.candidates.filter((id) => /^t\d/.test(id));
-        const taken = [tiles[i % tiles.length], tiles[(i + 1) % tiles.length]];
-        const candidates = / (w\d|q)/.test(key)
-          ? made.candidates.filter((id) => !tiles.includes(id) || taken.includes(id))
-          : made.candidates;
+        const taken = tiles[i % tiles.length];
+        const candidates = made.candidates.filter((id) => isFirst || !tiles.includes(id) || id === taken);
         const { excluded } = await tuneSubject(gpu, { ...made, candidates }, { rounds: 0 });
         expect(excluded, key).toEqual([]);
       }
@@ -275,23 +280,20 @@ describe('tuning', () => {
   it('measures the choices with the most work first, within the time', async () => {
     const gpu = await testGpu();
     const asked = new Map([
-      ['product m8 n8 k8 b1 ar1 br1', 1],
-      ['product m32 n32 k32 b1 ar1 br1', 1],
+      ['softmax l5 n160', 1],
+      ['softmax l40 n160', 1],
       ['unknown a1', 9],
     ]);
     const seen: string[] = [];
     const report = await tune(gpu, asked, { rounds: 2, onProgress: ({ key }) => seen.push(key) });
-    expect(report.results.map(({ key }) => key)).toEqual([
-      'product m32 n32 k32 b1 ar1 br1',
-      'product m8 n8 k8 b1 ar1 br1',
-    ]);
+    expect(report.results.map(({ key }) => key)).toEqual(['softmax l40 n160', 'softmax l5 n160']);
     expect(report.skipped).toEqual(['unknown a1']);
     expect(seen).toHaveLength(3);
     expect([...tableOf(report.results).keys()]).toHaveLength(2);
     const none = await tune(gpu, asked, { seconds: 0 });
     expect(none).toMatchObject({
       results: [],
-      left: ['product m32 n32 k32 b1 ar1 br1', 'product m8 n8 k8 b1 ar1 br1'],
+      left: ['softmax l40 n160', 'softmax l5 n160'],
     });
   });
 
