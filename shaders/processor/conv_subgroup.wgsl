@@ -28,9 +28,8 @@ fn load_x(at: vec4u, tap: u32) -> vec4f {
   return vec4f(x[at.x + tap], x[at.y + tap], x[at.z + tap], x[at.w + tap]);
 }
 
-// The i-th four taps of four columns.
-fn load_vectors(at: vec4u, i: u32) -> mat4x4f {
-  let v = at / 4 + i;
+// Four taps of four columns, by their vectors.
+fn load_vectors(v: vec4u) -> mat4x4f {
   return transpose(mat4x4f(x4[v.x], x4[v.y], x4[v.z], x4[v.w]));
 }
 
@@ -78,6 +77,8 @@ fn main(
   let kernel_end = args.x_channel - kh * args.x_ky;
   let kw = args.kw;
   var distance = tap_distance(lane % 4);
+  var vectors: vec4u;
+  if (VECTORS) { vectors = at / 4; }
   var ky = lane % 4 % args.khw / kw;
   var kx = lane % 4 % kw;
   for (var i = 0u; i < ENDLESS; i++) {
@@ -91,7 +92,7 @@ fn main(
       w[3 % HELD] = load_weights(held[3 % HELD], k, group);
     }
     if (VECTORS) {
-      add_rows(&sums, w, load_vectors(at, i));
+      add_rows(&sums, w, load_vectors(vectors + i));
       continue;
     }
     let own = select(distance, last_distance, k + lane % 4 > last);

@@ -32,9 +32,8 @@ const STACKED: bool = false;
 // Tiles of a workgroup, each by SUBGROUP lanes of its one subgroup.
 const TILES: u32 = 1;
 const WG: u32 = SUBGROUP * TILES;
-// Whether a lane leaves out loads that nobody needs of it: lavapipe loads lane by lane, SwiftShader all four in any case.
-const SPARING: bool = WG >= 8;
-// Whether tiles hang over the last column, where columns are not read as vectors.
+// Whether tiles hang over the last column, where columns are not read as vectors. lavapipe, which loads lane by lane, leaves
+// out what nobody needs; SwiftShader loads all four in any case.
 const HANGS_OVER: bool = false;
 
 // A row that a lane holds: where it begins, in vectors if it is read as such, and what it is shifted by.
@@ -65,12 +64,12 @@ fn load_a(row: Row, step: u32) -> vec4f {
 // Of all rows that a lane holds.
 fn load_rows(rows: array<Row, HELD>, lane: u32, step: u32) -> array<vec4f, HELD> {
   var x: array<vec4f, HELD>;
-  if (SPARING && SUBGROUP == 8 && ROWS < 8) {
+  if (SUBGROUP == 8 && ROWS < 8) {
     if (lane < ROWS) { x[0] = load_a(rows[0], step); }
   } else {
     x[0] = load_a(rows[0], step);
   }
-  if (SPARING && SUBGROUP == 8 && ROWS > 8 && ROWS < 16) {
+  if (SUBGROUP == 8 && ROWS > 8 && ROWS < 16) {
     if (lane < ROWS - 8) { x[1 % HELD] = load_a(rows[1 % HELD], step); }
   } else if (HELD > 1) {
     x[1 % HELD] = load_a(rows[1 % HELD], step);
@@ -109,18 +108,15 @@ fn load_terms(rows: array<Row, HELD>, at: u32) -> array<vec4f, HELD> {
 
 // Four terms of a single row, of which each lane loads one, shared as rows are (see common/rows).
 fn row_terms(at: u32, lane: u32) -> vec4f {
-  var term = 0f;
-  if (SPARING) {
-    if (lane < 4) { term = a[at]; }
-  } else {
-    term = a[at];
-  }
   if (SUBGROUP == 4) {
+    let term = a[at];
     let mine = vec4f(term, quadSwapX(term), quadSwapY(term), quadSwapDiagonal(term));
-    if (!(COLUMNS_B || SHIFTED_B)) { return mine; }
+    if (!COLUMNS_B) { return mine; }
     let pairs = select(mine, mine.yxwz, vec4<bool>((lane & 1) == 1));
     return select(pairs, pairs.zwxy, vec4<bool>((lane & 2) == 2));
   }
+  var term = 0f;
+  if (lane < 4) { term = a[at]; }
   return vec4f(subgroupBroadcast(term, 0u), subgroupBroadcast(term, 1u), subgroupBroadcast(term, 2u), subgroupBroadcast(term, 3u));
 }
 
@@ -165,7 +161,7 @@ fn load_column(start: u32, step: u32, at: vec4u) -> vec4f {
 
 // Of all four of them, or of as many as there are.
 fn load_columns(c: Columns, step: u32, at: vec4u) -> mat4x4f {
-  if (SPARING && HANGS_OVER) {
+  if (HANGS_OVER) {
     var terms: mat4x4f;
     if (c.are_inside.x) { terms[0] = load_column(c.starts.x, step, at); }
     if (c.are_inside.y) { terms[1] = load_column(c.starts.y, step, at); }
@@ -189,7 +185,7 @@ fn load_terms_b(c: Columns, at: vec4u) -> mat4x4f {
 // The step-th four terms of four columns, after the vectors that the step before has read; `at` as above.
 fn next_columns(last: ptr<function, mat4x4f>, c: Columns, step: u32, at: vec4u) -> mat4x4f {
   if (VECTOR_B) {
-    if (!(SPARING && HANGS_OVER)) { return load_terms_b(c, at); }
+    if (!HANGS_OVER) { return load_terms_b(c, at); }
     var terms: mat4x4f;
     if (c.are_inside.x) { terms = load_terms_b(c, at); }
     return terms;
@@ -264,10 +260,7 @@ fn main(
     last_rows = load_rows(rows, lane, 0);
     if (STACKED) { last_below = load_rows(below, lane, 0); }
   }
-  if (SHIFTED_B) {
-    last_c = load_columns(c, 0, vec4u());
-    if (TWICE) { last_d = load_columns(d, 0, vec4u()); }
-  }
+  if (SHIFTED_B) { last_c = load_columns(c, 0, vec4u()); }
   for (var i = 0u; i < ENDLESS; i++) {
     if (i >= steps) { break; }
     if (ROWS == 1) {
